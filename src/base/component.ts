@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// A part of a node with a life: started in order, stopped in reverse.
+
+export interface Component {
+  readonly name: string
+  /** Resolves when the component can serve. */
+  start(): Promise<void>
+  /** Resolves when nothing of it runs any more and what it owes is durable. */
+  stop(): Promise<void>
+  /** Undefined when it can serve, else the reason. */
+  unready?(): string | undefined
+}

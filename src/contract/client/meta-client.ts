@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the meta service offers. Every write is committed before its promise resolves; reads are linearizable.
+// Rejections: notLeader, proposalDropped, outcomeUnknown, stopping. Expected outcomes are values.
+import type { BrokerIdentity, Cursor, ExpirySeconds, Session, SessionKey, Subscription, Will } from '../record/session.ts'
+
+export interface OpenSessionRequest extends SessionKey {
+  readonly owner: BrokerIdentity
+  /** End the session that exists, if any, and begin a new one. */
+  readonly cleanStart: boolean
+  readonly expirySeconds: ExpirySeconds
+  readonly will: Will | undefined
+  /** Now, by the caller's clock: decides whether the old session has expired. */
+  readonly nowMs: number
+}
+
+export interface OpenedSession {
+  readonly session: Session
+  /** The state of an earlier connection goes on. */
+  readonly present: boolean
+  /** The session as it was before, when there was one: its owner has lost it, and its will may be due. */
+  readonly previous: Session | undefined
+  /** Empty unless `present`. */
+  readonly subscriptions: readonly Subscription[]
+  readonly cursors: readonly Cursor[]
+}
+
+/** 'fenced': another broker has taken the session over; nothing was changed. */
+export type SessionWrite = { readonly kind: 'done' } | { readonly kind: 'fenced' }
+
+export interface CloseSessionRequest extends SessionKey {
+  readonly epoch: number
+  readonly nowMs: number
+  /** May be changed by the client's farewell. 0 ends the session now. */
+  readonly expirySeconds: ExpirySeconds
+  /** Whether the will stays due: it is kept with the session until it is taken. */
+  readonly keepWill: boolean
+}
+
+export interface RetainedMessage {
+  readonly topic: string
+  readonly qos: number
+  /** ms since 1970, 0 for none. */
+  readonly expiryMs: number
+  /** When it was appended, ms since 1970. */
+  readonly storedAtMs: number
+  readonly publisher: number
+  readonly headers: Buffer
+  readonly payload: Buffer
+}
+
+/** A value of the retained view. `message: undefined` removes it. The higher position wins (D10). */
+export interface RetainedWrite {
+  readonly topic: string
+  readonly log: number
+  readonly position: number
+  readonly message: RetainedMessage | undefined
+}
+
+export interface MetaClient {
+  /** Registers this life of the node; its boot epoch is higher than any before. */
+  registerNode(node: number, nowMs: number): Promise<BrokerIdentity>
+  /** Opens a session, taking it over when it is open elsewhere: one compare-and-set (Q9). */
+  openSession(request: OpenSessionRequest): Promise<OpenedSession>
+  closeSession(request: CloseSessionRequest): Promise<SessionWrite>
+  /** Removes the will and returns it, once: whoever gets it publishes it. Undefined when it was cancelled, taken or replaced. */
+  takeWill(key: SessionKey, uid: number, epoch: number): Promise<Will | undefined>
+  /** Removes the session with all it has, unless it was opened since. */
+  endSession(key: SessionKey, uid: number, epoch: number): Promise<SessionWrite>
+  subscribe(key: SessionKey, epoch: number, subscriptions: readonly Subscription[]): Promise<SessionWrite>
+  unsubscribe(key: SessionKey, epoch: number, filters: readonly string[]): Promise<SessionWrite>
+  /** Saves cursors of many sessions; those of a session whose epoch is lower than a save before it are ignored. */
+  saveCursors(saves: readonly { readonly uid: number; readonly epoch: number; readonly cursors: readonly Cursor[] }[]): Promise<void>
+  /** All sessions, in pages by key; for start-up and expiry. */
+  sessions(after: SessionKey | undefined, count: number): Promise<readonly Session[]>
+  /** Stores retained values, in order. */
+  retain(writes: readonly RetainedWrite[]): Promise<void>
+  /** Retained messages that match a filter, expired ones left out, in pages by topic. */
+  retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedMessage[]>
+  retainedCount(): number
+}
