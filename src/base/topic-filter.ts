@@ -38,5 +38,10 @@ const levelEnd = (text: string, from: number): number => {
 export function literalPrefix(filter: string): string {
   const levels = filter.split('/')
   const wild = levels.findIndex((level) => level === '+' || level === '#')
-  return wild === -1 ? filter : levels.slice(0, wild).map((level) => `${level}/`).join('')
+  return wild === -1
+    ? filter
+    : levels
+        .slice(0, wild)
+        .map((level) => `${level}/`)
+        .join('')
 }

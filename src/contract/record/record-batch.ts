@@ -10,11 +10,11 @@
 //
 // The CRC covers everything from `version` on: what the ingress broker wrote. All integers are big-endian; `length` counts
 // from the start of its own structure. `topic` is an index into the batch's own topics.
-import { assert } from '../../base/assert.ts'
-import { readUint64, writeUint64 } from '../../base/bytes.ts'
-import { crc32c } from '../../base/crc32c.ts'
-import { ERROR_CODES } from '../../base/error-code.ts'
-import { PlatformError } from '../../base/error.ts'
+import { assert } from '#base/assert'
+import { readUint64, writeUint64 } from '#base/bytes'
+import { crc32c } from '#base/crc32c'
+import { PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
 
 export const BATCH_MAGIC = 0x524d5142 // 'RMQB'
 export const BATCH_VERSION = 1
@@ -105,7 +105,10 @@ export class RecordBatch {
     if (bytes.readUInt32BE(AT.magic) !== BATCH_MAGIC) throw damaged('no record batch begins here')
     if (bytes.readUInt32BE(AT.length) !== bytes.length) throw damaged('the length in the header is not the length of the batch')
     if (bytes[AT.version] !== BATCH_VERSION)
-      throw new PlatformError(ERROR_CODES.dataVersion, `record batch format ${bytes[AT.version]} is not ${BATCH_VERSION}, the one this version reads`)
+      throw new PlatformError(
+        ERROR_CODES.dataVersion,
+        `record batch format ${bytes[AT.version]} is not ${BATCH_VERSION}, the one this version reads`,
+      )
     if (bytes.readUInt32BE(AT.crc) !== crc32c(bytes, 0, AT.checked)) throw damaged('the CRC does not match the content')
     return new RecordBatch(bytes, parseTopics(bytes))
   }
@@ -261,7 +264,9 @@ export class RecordBatchBuilder {
       payload +
       (optional === 0
         ? 0
-        : (optional & ATTRIBUTE.expiry ? 8 : 0) + (optional & ATTRIBUTE.sequence ? 4 : 0) + (optional & ATTRIBUTE.headers ? 4 + headers.length : 0))
+        : (optional & ATTRIBUTE.expiry ? 8 : 0) +
+          (optional & ATTRIBUTE.sequence ? 4 : 0) +
+          (optional & ATTRIBUTE.headers ? 4 + headers.length : 0))
     const bytes = this.#room(length)
     let at = this.#at
     bytes.writeUInt32BE(length, at)
