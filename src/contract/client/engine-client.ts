@@ -76,6 +76,8 @@ export interface EngineClient {
   register(filter: string): Promise<readonly LogPosition[]>
   deregister(filter: string): void
   read(request: ReadRequest): Promise<ReadResult>
+  /** The records at exactly these positions (ascending), whatever their topics: for what is in flight. Those that are gone are left out. */
+  fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]>
   /** First position kept and end of a log. */
   extent(log: LogId): { readonly first: Position; readonly end: Position }
   /** Resolves when the retained values of all records of `log` before `position` are in meta. */

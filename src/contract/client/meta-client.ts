@@ -48,7 +48,13 @@ export interface RetainedMessage {
   readonly payload: Buffer
 }
 
-/** A value of the retained view. `message: undefined` removes it. The higher position wins (D10). */
+/** A retained message with the place of its record: the same message is not delivered again when it comes along live. */
+export interface RetainedValue extends RetainedMessage {
+  readonly log: number
+  readonly position: number
+}
+
+/** A write to the retained view. `message: undefined` removes it. The higher position wins (D10). */
 export interface RetainedWrite {
   readonly topic: string
   readonly log: number
@@ -75,6 +81,6 @@ export interface MetaClient {
   /** Stores retained values, in order. */
   retain(writes: readonly RetainedWrite[]): Promise<void>
   /** Retained messages that match a filter, expired ones left out, in pages by topic. */
-  retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedMessage[]>
+  retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedValue[]>
   retainedCount(): number
 }

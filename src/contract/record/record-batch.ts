@@ -8,6 +8,8 @@
 //              [expiry u64] [sequence u32] [headers length u32, headers] payload
 //   topics  := (length u16, UTF-8)*
 //
+//   flags   := bit 0: a record enters the retained view | bit 1: a record has a sequence | bits 4-5: highest QoS
+//
 // The CRC covers everything from `version` on: what the ingress broker wrote. All integers are big-endian; `length` counts
 // from the start of its own structure. `topic` is an index into the batch's own topics.
 import { assert } from '#base/assert'
@@ -36,6 +38,14 @@ const AT = {
   topicCount: 38,
   recordCount: 40,
   recordsLength: 44,
+} as const
+
+/** Flags of a batch: what its records have, so that most batches are handled without looking into them. */
+export const BATCH_FLAG = {
+  retained: 0x01,
+  sequences: 0x02,
+  /** The two bits from here are the highest QoS. */
+  qosShift: 4,
 } as const
 
 /** Attributes of a record: the low two bits are the QoS. */
@@ -85,6 +95,25 @@ export class RecordBatch {
 
   get appendTimeMs(): number {
     return readUint64(this.bytes, AT.appendTime)
+  }
+
+  get term(): number {
+    return readUint64(this.bytes, AT.term)
+  }
+
+  /** Whether a record of it enters the retained view. */
+  get hasRetained(): boolean {
+    return ((this.bytes[AT.flags] as number) & BATCH_FLAG.retained) !== 0
+  }
+
+  /** Whether a record of it has a sequence. */
+  get hasSequences(): boolean {
+    return ((this.bytes[AT.flags] as number) & BATCH_FLAG.sequences) !== 0
+  }
+
+  /** Highest QoS among its records. */
+  get qosMax(): number {
+    return ((this.bytes[AT.flags] as number) >>> BATCH_FLAG.qosShift) & ATTRIBUTE.qosMask
   }
 
   /** Where the records end and the topics begin. */
@@ -213,12 +242,17 @@ export class RecordCursor {
 
 const EMPTY = Buffer.alloc(0)
 
+/** A larger buffer is given up after a small batch: one large batch must not cost its memory for ever. */
+const BUFFER_KEPT_BYTES_MAX = 64 * 1024
+
 /** Builds batches, one after the other. Copies what it is given: the caller's buffers are free at once. */
 export class RecordBatchBuilder {
   #bytes: Buffer
   #at = BATCH_HEADER_BYTES
   #recordCount = 0
   #qosMax = 0
+  /** Attributes that any record so far has. */
+  #attributes = 0
   #topics: string[] = []
   readonly #topicIndex = new Map<string, number>()
 
@@ -283,9 +317,14 @@ export class RecordBatchBuilder {
       at += payload
     }
     this.#at = at
+    this.#note(attributes)
+    return this.#recordCount++
+  }
+
+  #note(attributes: number): void {
+    this.#attributes |= attributes
     const qos = attributes & ATTRIBUTE.qosMask
     if (qos > this.#qosMax) this.#qosMax = qos
-    return this.#recordCount++
   }
 
   /** Highest QoS among the records so far. */
@@ -301,6 +340,7 @@ export class RecordBatchBuilder {
     bytes.writeUInt16BE(topic, this.#at + 4)
     bytes.writeUInt32BE(cursor.position - basePosition, this.#at + 8)
     this.#at += length
+    this.#note(cursor.attributes)
     this.#recordCount++
   }
 
@@ -315,27 +355,34 @@ export class RecordBatchBuilder {
       bytes.write(topic, this.#at + 2, 'utf8')
       this.#at += 2 + size
     }
-    const bytes = this.#bytes.subarray(0, this.#at)
+    // A small batch is copied out: else it would hold the whole buffer for as long as it is kept, in the tail for example.
+    const small = this.#at * 2 < this.#bytes.length
+    const bytes = small ? Buffer.from(this.#bytes.subarray(0, this.#at)) : this.#bytes.subarray(0, this.#at)
     bytes.writeUInt32BE(BATCH_MAGIC, AT.magic)
     bytes.writeUInt32BE(this.#at, AT.length)
     bytes.fill(0, AT.basePosition, AT.checked)
     bytes[AT.version] = BATCH_VERSION
-    bytes[AT.flags] = 0
+    bytes[AT.flags] =
+      (this.#attributes & ATTRIBUTE.retain ? BATCH_FLAG.retained : 0) |
+      (this.#attributes & ATTRIBUTE.sequence ? BATCH_FLAG.sequences : 0) |
+      (this.#qosMax << BATCH_FLAG.qosShift)
     bytes.writeUInt16BE(this.#topics.length, AT.topicCount)
     bytes.writeUInt32BE(this.#recordCount, AT.recordCount)
     bytes.writeUInt32BE(recordsEnd - BATCH_HEADER_BYTES, AT.recordsLength)
     bytes.writeUInt32BE(crc32c(bytes, 0, AT.checked), AT.crc)
     const batch = new RecordBatch(bytes, this.#topics)
-    this.#reset()
+    this.#reset(small)
     return batch
   }
 
-  /** The bytes now belong to the batch; the next one is expected to be about as large. */
-  #reset(): void {
-    this.#bytes = Buffer.allocUnsafe(Math.max(4096, Math.min(this.#at + (this.#at >>> 2), 1 << 20)))
+  /** Unless they were copied, the bytes now belong to the batch; the next one is expected to be about as large. */
+  #reset(copied: boolean): void {
+    if (!copied || this.#bytes.length > BUFFER_KEPT_BYTES_MAX)
+      this.#bytes = Buffer.allocUnsafe(Math.max(4096, Math.min(this.#at + (this.#at >>> 2), 1 << 20)))
     this.#at = BATCH_HEADER_BYTES
     this.#recordCount = 0
     this.#qosMax = 0
+    this.#attributes = 0
     this.#topics = []
     this.#topicIndex.clear()
   }

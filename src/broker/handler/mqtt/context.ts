@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every connection of a broker shares. Made once by broker.ts.
+import type { Config } from '#base/config/schema'
+import type { Clock } from '#base/port/clock'
+import type { Logger } from '#base/port/logger'
+import type { Random } from '#base/port/random'
+import type { MetaClient } from '#contract/client/meta-client'
+import type { BrokerIdentity, ExpirySeconds } from '#contract/record/session'
+import type { ShardRouter, ShardStore } from '#storage'
+import type { AwaySessions } from '../../message/away-sessions.ts'
+import type { CursorSaver } from '../../message/cursor-saver.ts'
+import type { Publisher } from '../../message/publish.ts'
+import type { SubscriptionTable } from '../../message/subscription-table.ts'
+import type { WillPublisher } from '../../message/will.ts'
+import type { BrokerMetrics } from '../../metric/broker-metrics.ts'
+import type { Backpressure } from '../../network/backpressure.ts'
+import type { DeadlineWheel } from '../../network/deadline-wheel.ts'
+import type { FlushQueue } from '../../network/flush-queue.ts'
+import type { OutgoingPublish, ReaderLimits } from '../../protocol/mqtt/index.ts'
+import type { SessionRegistry } from './session-registry.ts'
+import type { TopicBytes } from './topic-bytes.ts'
+
+/** The settings of MQTT, and those of other sections that its rules depend on. */
+export type MqttSettings = Config['mqtt'] & {
+  readonly storeQos0: boolean
+  readonly allowAnonymous: boolean
+  readonly sessionExpiryMaxSeconds: ExpirySeconds
+}
+
+export interface BrokerContext {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly metrics: BrokerMetrics
+  readonly config: MqttSettings
+  /** This life of the node. */
+  readonly identity: () => BrokerIdentity
+  readonly meta: MetaClient
+  readonly store: ShardStore
+  readonly router: ShardRouter
+  readonly publisher: Publisher
+  readonly table: SubscriptionTable
+  readonly saver: CursorSaver
+  readonly away: AwaySessions
+  readonly wills: WillPublisher
+  readonly flushQueue: FlushQueue
+  readonly deadlines: DeadlineWheel
+  readonly backpressure: Backpressure
+  readonly sessions: SessionRegistry
+  readonly readerLimits: ReaderLimits
+  /** Used again for every message that is sent. */
+  readonly outgoingPublish: OutgoingPublish
+  readonly topicBytes: TopicBytes
+}
+
+/** Every key carries a tenant; there is one so far. */
+export const TENANT = 'default'

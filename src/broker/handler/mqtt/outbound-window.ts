@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// Messages sent to a client and not finished, in the order of sending, found by packet id (MQTT 5 sections 4.3, 4.4, 4.9).
+import { assert } from '#base/assert'
+import type { LogId, Position } from '#contract/client/engine-client'
+import type { InFlight } from '#contract/record/session'
+
+const PACKET_ID_MAX = 65_535
+const FREE = 0
+const NO_IDS = new Uint16Array(0)
+const NO_STATES = new Uint8Array(0)
+const NO_LOGS = new Uint32Array(0)
+const NO_POSITIONS = new Float64Array(0)
+const nextPacketId = (packetId: number): number => (packetId === PACKET_ID_MAX ? 1 : packetId + 1)
+
+/**
+ * A ring of parallel arrays: packet ids are dealt out in turn, so that the place of an id follows from its distance to the oldest one.
+ * Entries finished out of turn leave a hole that closes when the head gets there.
+ */
+export class OutboundWindow {
+  readonly #limit: number
+  // Nothing is allocated for a client that gets nothing above QoS 0.
+  #mask = -1
+  #packetIds = NO_IDS
+  #states = NO_STATES
+  #logs = NO_LOGS
+  #positions = NO_POSITIONS
+  #head = 0
+  #tail = 0
+  #size = 0
+  #lastPacketId = 0
+  /** The ids in the ring follow one another, holes included; not so when ids of an earlier connection had gaps. */
+  #consecutive = true
+
+  /** `limit`: the client's Receive Maximum, or ours when it names none. */
+  constructor(limit: number) {
+    assert(limit >= 1 && limit <= PACKET_ID_MAX, 'a window holds from 1 to 65535 messages')
+    this.#limit = limit
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  get limit(): number {
+    return this.#limit
+  }
+
+  get full(): boolean {
+    return this.#size >= this.#limit || this.#tail - this.#head >= PACKET_ID_MAX
+  }
+
+  /** Takes a message and returns its packet id: one live use of each id at a time (Q6). */
+  push(log: LogId, position: Position, qos: 1 | 2): number {
+    assert(!this.full, 'a message is sent only when the window has room')
+    let packetId = this.#lastPacketId
+    do packetId = nextPacketId(packetId)
+    while (this.#find(packetId) !== -1)
+    this.#put(packetId, qos, log, position)
+    return packetId
+  }
+
+  /** Takes back what was in flight when an earlier connection ended, in its order and with its ids. May be more than the limit. */
+  restore(entry: InFlight, log: LogId): void {
+    this.#put(entry.packetId, entry.released ? RELEASED : entry.qos, log, entry.position)
+  }
+
+  /** Finishes a message: PUBACK, PUBCOMP, or a refusal. Returns the log it came from; -1 when the id is not in use. */
+  finish(packetId: number): LogId | -1 {
+    const at = this.#find(packetId)
+    if (at === -1) return -1
+    const slot = at & this.#mask
+    this.#packetIds[slot] = FREE
+    this.#size--
+    while (this.#head < this.#tail && this.#packetIds[this.#head & this.#mask] === FREE) this.#head++
+    return this.#logs[slot] as number
+  }
+
+  /** QoS of a message in flight; 0 when the id is not in use. */
+  qos(packetId: number): 0 | 1 | 2 {
+    const at = this.#find(packetId)
+    if (at === -1) return 0
+    return this.#states[at & this.#mask] === 1 ? 1 : 2
+  }
+
+  /** PUBREC has come: the message itself is never sent again. */
+  markReleased(packetId: number): void {
+    const at = this.#find(packetId)
+    if (at !== -1) this.#states[at & this.#mask] = RELEASED
+  }
+
+  /** What is in flight, in order of sending, with its log. */
+  entries(): readonly (InFlight & { readonly log: LogId })[] {
+    const entries: (InFlight & { readonly log: LogId })[] = []
+    for (let at = this.#head; at < this.#tail; at++) {
+      const slot = at & this.#mask
+      const packetId = this.#packetIds[slot] as number
+      if (packetId === FREE) continue
+      const state = this.#states[slot] as number
+      const log = this.#logs[slot] as number
+      entries.push({ log, packetId, position: this.#positions[slot] as number, qos: state === 1 ? 1 : 2, released: state === RELEASED })
+    }
+    return entries
+  }
+
+  #put(packetId: number, state: number, log: LogId, position: Position): void {
+    if (this.#tail - this.#head > this.#mask) this.#grow()
+    this.#consecutive = this.#head === this.#tail || (this.#consecutive && packetId === nextPacketId(this.#lastPacketId))
+    const slot = this.#tail & this.#mask
+    this.#packetIds[slot] = packetId
+    this.#states[slot] = state
+    this.#logs[slot] = log
+    this.#positions[slot] = position
+    this.#tail++
+    this.#size++
+    this.#lastPacketId = packetId
+  }
+
+  #find(packetId: number): number {
+    const head = this.#head
+    if (head === this.#tail) return -1
+    const distance = (packetId - (this.#packetIds[head & this.#mask] as number) + PACKET_ID_MAX) % PACKET_ID_MAX
+    const guess = head + distance
+    if (guess < this.#tail && this.#packetIds[guess & this.#mask] === packetId) return guess
+    if (this.#consecutive) return -1
+    for (let at = head; at < this.#tail; at++) if (this.#packetIds[at & this.#mask] === packetId) return at
+    return -1
+  }
+
+  #grow(): void {
+    const size = Math.max(16, (this.#mask + 1) * 2)
+    const packetIds = new Uint16Array(size)
+    const states = new Uint8Array(size)
+    const logs = new Uint32Array(size)
+    const positions = new Float64Array(size)
+    for (let at = this.#head; at < this.#tail; at++) {
+      const from = at & this.#mask
+      const to = at & (size - 1)
+      packetIds[to] = this.#packetIds[from] as number
+      states[to] = this.#states[from] as number
+      logs[to] = this.#logs[from] as number
+      positions[to] = this.#positions[from] as number
+    }
+    this.#mask = size - 1
+    this.#packetIds = packetIds
+    this.#states = states
+    this.#logs = logs
+    this.#positions = positions
+  }
+}
+
+/** State of a QoS 2 message after PUBREC; before it, and for QoS 1, the state is the QoS. */
+const RELEASED = 3

@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: Apache-2.0
+// The state of one session while its client is connected, and the rules by which messages reach the client. What each packet of the
+// client does to it is in the file named after the packet.
+
+import { matches } from '#base/topic-filter'
+import type { AppendOutcome, LogId, Position } from '#contract/client/engine-client'
+import type { RetainedValue } from '#contract/client/meta-client'
+import { ATTRIBUTE, type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import type { Cursor, InFlight, Session, Subscription } from '#contract/record/session'
+import type { Shard } from '#storage'
+import { Consumer, type Outlet } from '../../message/consumer.ts'
+import type { CursorSource } from '../../message/cursor-saver.ts'
+import type { PublishOwner } from '../../message/publish.ts'
+import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
+import { mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
+import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
+import type { BrokerContext } from './context.ts'
+import { InboundWindow } from './inbound-window.ts'
+import type { Link } from './link.ts'
+import { OutboundWindow } from './outbound-window.ts'
+import type { RegisteredSession } from './session-registry.ts'
+
+/** What is remembered from one PUBLISH of a connection to the next. */
+export interface Intake {
+  /** The topic of the last PUBLISH, and where it goes: clients repeat themselves. */
+  lastTopic: string
+  lastShard: Shard | undefined
+  /** Topic aliases that the client has set [MQTT-3.3.2-7]. */
+  readonly aliases: Map<number, Shard>
+}
+
+/** A QoS 2 message of the client, from PUBLISH to PUBREL. */
+export interface InboundRelease {
+  readonly log: LogId
+  stored: boolean
+}
+
+/** A message that was in flight when an earlier connection ended, to be sent again. */
+type Unsent = InFlight & { readonly log: LogId }
+
+const READ_BYTES_MIN = 4 * 1024
+const READ_BYTES_MAX = 256 * 1024
+/** Bytes of log to read for each message that there is room for. */
+const READ_BYTES_EACH = 512
+
+export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishOwner, CursorSource, RegisteredSession {
+  readonly context: BrokerContext
+  readonly link: Link
+  readonly uid: number
+  readonly epoch: number
+  readonly intake: Intake = { lastTopic: '', lastShard: undefined, aliases: new Map() }
+  readonly inbound = new InboundWindow()
+  readonly releases = new Map<number, InboundRelease>()
+  readonly outbound: OutboundWindow
+  readonly subscriptions = new Map<string, Subscription>()
+  readonly consumer: Consumer
+  #record: Session
+  #feeds: RetainedFeed[] = []
+  #unsent: Unsent[] = []
+  #resending = false
+  /** Packets that may leave when the state they rest on is committed. */
+  #held: Buffer[] = []
+  #committing = false
+  #changes = 0
+  #lastChange: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
+
+  constructor(context: BrokerContext, link: Link, record: Session, windowLimit: number) {
+    this.context = context
+    this.link = link
+    this.uid = record.uid
+    this.epoch = record.epoch
+    this.#record = record
+    this.outbound = new OutboundWindow(windowLimit)
+    this.consumer = new Consumer(context.store, this)
+  }
+
+  get clientId(): string {
+    return this.#record.clientId
+  }
+
+  get record(): Session {
+    return this.#record
+  }
+
+  /** The session outlives the connection: what is in flight must be kept. */
+  get persistent(): boolean {
+    return this.#record.expirySeconds > 0
+  }
+
+  /** The client's farewell may change how long the session lives [MQTT-3.14.2-2]. */
+  setExpiry(expirySeconds: number): void {
+    this.#record = { ...this.#record, expirySeconds: Math.min(expirySeconds, this.context.config.sessionExpiryMaxSeconds) }
+  }
+
+  // ---- messages to the client
+
+  deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
+    const granted = cursor.publisher === this.uid ? target.ownQos : target.qos
+    if (granted < 0) return
+    for (const feed of this.#feeds) feed.touch(batch.topics[cursor.topic] as string)
+    if (granted > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
+    else if (this.link.writable) this.#send(target, batch, cursor, 0, 0, false)
+    else this.context.metrics.droppedQueueFull.add(1)
+  }
+
+  offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
+    const granted = cursor.publisher === this.uid ? target.ownQos : target.qos
+    if (granted < 0) return true
+    const qos = Math.min(granted, cursor.qos)
+    if (qos === 0) {
+      if (!this.link.writable) return false
+      this.#send(target, batch, cursor, 0, 0, false)
+      return true
+    }
+    if (this.outbound.full || !this.link.roomy || this.#unsent.length > 0) return false
+    const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2)
+    if (!this.#send(target, batch, cursor, qos, packetId, false)) this.outbound.finish(packetId)
+    return true
+  }
+
+  offerRetained(subscription: Subscription, value: RetainedValue): boolean {
+    const { publisher, qos: stored } = value
+    if (subscription.noLocal && publisher === this.uid) return true
+    const qos = Math.min(subscription.qos, stored)
+    if (!this.link.roomy || (qos > 0 && (this.outbound.full || this.#unsent.length > 0))) return false
+    const packetId = qos === 0 ? 0 : this.outbound.push(value.log, value.position, qos as 1 | 2)
+    const identifiers = subscription.identifier === 0 ? NO_IDENTIFIERS : [subscription.identifier]
+    const bytes = this.link.encodeRetained(value, qos, packetId, identifiers)
+    if (bytes === undefined) {
+      if (qos > 0) this.outbound.finish(packetId)
+      return true
+    }
+    this.#release(bytes, qos)
+    return true
+  }
+
+  /** Sends a record; false when it is too large for the client, which counts as done. */
+  #send(target: Target, batch: RecordBatch, cursor: RecordCursor, qos: number, packetId: number, duplicate: boolean): boolean {
+    const retain = target.retainAsPublished && cursor.retain
+    if (qos < 2 || !this.persistent) {
+      if (qos > 0 && this.persistent) this.context.saver.mark(this)
+      return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
+    }
+    // The packet id of a QoS 2 message is committed before it is used, so that any broker can go on with it (D5).
+    const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
+    if (bytes === undefined) return false
+    this.sendCommitted(bytes)
+    return true
+  }
+
+  #release(bytes: Buffer, qos: number): void {
+    if (qos === 2 && this.persistent) this.sendCommitted(bytes)
+    else {
+      if (qos === 1 && this.persistent) this.context.saver.mark(this)
+      this.link.sendBytes(bytes)
+    }
+  }
+
+  /** Sends a packet once the state of the session as it is now is committed. Of a session that ends with its connection, at once. */
+  sendCommitted(bytes: Buffer): void {
+    if (!this.persistent) {
+      this.link.sendBytes(bytes)
+      return
+    }
+    this.#held.push(bytes)
+    if (this.#committing) return
+    this.#committing = true
+    this.context.clock.endOfTurn(() => void this.#commitHeld())
+  }
+
+  async #commitHeld(): Promise<void> {
+    try {
+      while (this.#held.length > 0 && this.#closing === undefined) {
+        const held = this.#held
+        this.#held = []
+        await this.context.saver.saveNow(this)
+        if (this.#closing !== undefined) return
+        for (const bytes of held) this.link.sendBytes(bytes)
+      }
+    } catch (error) {
+      this.failed(error)
+    } finally {
+      this.#committing = false
+    }
+  }
+
+  /** A message is finished, or the socket has drained: goes on with whatever waited for room. */
+  resume(): void {
+    if (this.#closing !== undefined) return
+    if (this.#unsent.length > 0) {
+      void this.#resend()
+      return
+    }
+    if (this.outbound.size > this.outbound.limit >> 1) return
+    for (const feed of this.#feeds) feed.resume()
+    this.consumer.resume()
+  }
+
+  /** Runs changes of the subscriptions one after the other, in the order in which the client asked. False when too many wait. */
+  enqueue(change: () => Promise<void>): boolean {
+    if (this.#changes >= CHANGES_MAX) return false
+    this.#changes++
+    this.#lastChange = this.#lastChange.then(() => this.#change(change))
+    return true
+  }
+
+  async #change(change: () => Promise<void>): Promise<void> {
+    try {
+      if (this.#closing === undefined) await change()
+    } catch (error) {
+      this.failed(error)
+    } finally {
+      this.#changes--
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  // ---- the consumer's questions
+
+  filters(): readonly string[] {
+    return [...this.subscriptions.values()].filter(({ qos }) => qos > 0 || this.context.config.storeQos0).map(({ filter }) => filter)
+  }
+
+  claim(topic: string, log: LogId, position: Position): Target | undefined {
+    const mine: Subscription[] = []
+    for (const subscription of this.subscriptions.values()) {
+      if (!matches(subscription.filter, topic)) continue
+      const since = subscription.since.find((begin) => begin.log === log)
+      if (since === undefined || since.position <= position) mine.push(subscription)
+    }
+    return mine.length === 0 ? undefined : mergeClaims(this, mine)
+  }
+
+  appetiteBytes(): number {
+    const room = this.outbound.limit - this.outbound.size
+    return Math.min(Math.max(room * READ_BYTES_EACH, READ_BYTES_MIN), READ_BYTES_MAX)
+  }
+
+  get appetite(): number {
+    return this.outbound.limit - this.outbound.size
+  }
+
+  missed(log: LogId, from: Position, to: Position): void {
+    this.context.metrics.droppedRetention.add(to - from)
+    this.context.logger.log('warn', 'records were removed by retention before the session read them', {
+      client: this.clientId,
+      log,
+      from,
+      to,
+    })
+  }
+
+  failed(error: unknown): void {
+    this.link.fail(error)
+  }
+
+  // ---- retained messages for new subscriptions
+
+  startFeed(feed: RetainedFeed): void {
+    this.#feeds.push(feed)
+    feed.resume()
+  }
+
+  /** The subscription is gone, or replaced. */
+  stopFeed(filter: string): void {
+    for (const feed of this.#feeds) if (feed.filter === filter) feed.close()
+    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
+  }
+
+  feedDone(feed: RetainedFeed): void {
+    this.#feeds = this.#feeds.filter((other) => other !== feed)
+  }
+
+  // ---- an earlier connection's state
+
+  /** Takes up the cursors of an earlier connection. What is in flight is sent again by `resume`, before anything else. */
+  restore(cursors: readonly Cursor[]): void {
+    const nexts = new Map<LogId, Position>()
+    for (const subscription of this.subscriptions.values()) {
+      for (const { log, position } of subscription.since) nexts.set(log, Math.min(nexts.get(log) ?? position, position))
+    }
+    for (const { log, next, inFlight } of cursors) {
+      nexts.set(log, next)
+      for (const entry of inFlight) {
+        this.outbound.restore(entry, log)
+        this.#unsent.push({ ...entry, log })
+      }
+    }
+    for (const [log, next] of nexts) this.consumer.restore(log, next)
+  }
+
+  /** Sends again what an earlier connection left in flight, with its packet ids, in its order [MQTT-4.4.0-1]. */
+  async #resend(): Promise<void> {
+    if (this.#resending) return
+    this.#resending = true
+    try {
+      while (this.#unsent.length > 0 && this.#closing === undefined) {
+        const room = this.outbound.limit - (this.outbound.size - this.#unsent.length)
+        const first = this.#unsent[0] as Unsent
+        if (room <= 0) return
+        const group = this.#unsent.slice(0, Math.min(room, RESEND_MAX)).filter(({ log }) => log === first.log)
+        const batches = await this.#fetch(first.log, group)
+        if (this.#closing !== undefined) return
+        this.#unsent = this.#unsent.filter((entry) => !group.includes(entry))
+        for (const entry of group) this.#resendOne(entry, batches)
+      }
+    } catch (error) {
+      this.failed(error)
+    } finally {
+      this.#resending = false
+    }
+    this.resume()
+  }
+
+  #fetch(log: LogId, group: readonly Unsent[]): Promise<readonly RecordBatch[]> {
+    const positions = group.filter(({ released }) => !released).map(({ position }) => position)
+    if (positions.length === 0) return Promise.resolve([])
+    return this.context.store.fetch(
+      log,
+      positions.sort((a, b) => a - b),
+    )
+  }
+
+  #resendOne(entry: Unsent, batches: readonly RecordBatch[]): void {
+    const { log, position, packetId, qos, released } = entry
+    if (released) {
+      this.link.sendAck(PACKET.pubrel, packetId, 0)
+      return
+    }
+    const cursor = new RecordCursor()
+    for (const batch of batches) {
+      cursor.reset(batch)
+      while (cursor.next()) {
+        if (cursor.position !== position) continue
+        const claim = this.claim(batch.topics[cursor.topic] as string, log, position)
+        // A record from before the subscription was sent as a retained message.
+        const retain = cursor.retain && (claim === undefined || claim.retainAsPublished)
+        if (this.link.sendRecord(batch, cursor, qos, packetId, true, retain, claim?.identifiers ?? NO_IDENTIFIERS)) return
+      }
+    }
+    // Gone by retention, or too large for this client: it will never be acknowledged.
+    this.outbound.finish(packetId)
+    this.context.saver.mark(this)
+  }
+
+  // ---- messages from the client
+
+  published(tag: number, outcome: AppendOutcome): void {
+    if (this.#closing !== undefined) return
+    if (outcome.kind === 'unknown') {
+      this.link.fail(new Error('a message may or may not have been stored'))
+      return
+    }
+    this.inbound.settle(tag, outcome.kind === 'appended' ? REASON.success : REASON.quotaExceeded)
+    this.drainInbound()
+  }
+
+  /** Answers, in order, all messages that can be answered. */
+  drainInbound(): void {
+    const { inbound } = this
+    while (inbound.ready) {
+      const { packetId, type, reasonCode } = inbound
+      inbound.shift()
+      if (type === PACKET.pubrec) {
+        const release = this.releases.get(packetId)
+        if (reasonCode !== REASON.success) this.releases.delete(packetId)
+        else if (release !== undefined) release.stored = true
+      }
+      if (!this.link.sendAck(type, packetId, reasonCode)) return
+    }
+  }
+
+  // ---- persistence and the end
+
+  cursors(): readonly Cursor[] {
+    const byLog = new Map<LogId, { log: LogId; next: Position; inFlight: InFlight[] }>()
+    for (const { log, next } of this.consumer.positions()) byLog.set(log, { log, next, inFlight: [] })
+    for (const { log, ...entry } of this.outbound.entries()) {
+      let cursor = byLog.get(log)
+      if (cursor === undefined) {
+        cursor = { log, next: this.context.store.extent(log).end, inFlight: [] }
+        byLog.set(log, cursor)
+      }
+      cursor.inFlight.push(entry)
+    }
+    // Logs in memory begin anew with the process: there is nothing to come back to.
+    const durable = this.context.store.logs().filter(({ storage }) => storage !== 'memory')
+    return durable.flatMap(({ id }) => byLog.get(id) ?? [])
+  }
+
+  takenOver(): Promise<void> {
+    this.link.takenOver()
+    return this.close(true)
+  }
+
+  /** Ends the connection's part in the session: nothing is delivered any more, and meta knows how far it got. Resolves when that is committed. */
+  close(keepWill: boolean): Promise<void> {
+    this.#closing ??= this.#close(keepWill)
+    return this.#closing
+  }
+
+  async #close(keepWill: boolean): Promise<void> {
+    const { context } = this
+    for (const feed of this.#feeds) feed.close()
+    this.consumer.close()
+    for (const filter of this.subscriptions.keys()) {
+      context.table.remove(this, filter)
+      context.store.deregister(filter)
+    }
+    try {
+      if (this.persistent) await context.saver.saveNow(this)
+      await context.away.leave(this.#record, keepWill)
+    } catch (error) {
+      context.logger.log('error', 'a session could not be closed; it is closed when the node starts again', {
+        client: this.clientId,
+        error: String(error),
+      })
+    } finally {
+      context.saver.forget(this)
+      context.sessions.remove(this.clientId, this)
+    }
+  }
+}
+
+const NO_IDENTIFIERS: readonly number[] = Object.freeze([])
+/** SUBSCRIBE and UNSUBSCRIBE packets that may wait for those before them. */
+const CHANGES_MAX = 1_000
+/** Messages fetched from the log at a time when they are sent again. */
+const RESEND_MAX = 64
+
+/** Attributes of a client's message. */
+export const recordAttributes = (qos: number, retain: boolean, expires: boolean, headers: boolean): number =>
+  qos |
+  (retain ? ATTRIBUTE.retain : 0) |
+  (expires ? ATTRIBUTE.expiry : 0) |
+  (qos === 2 ? ATTRIBUTE.sequence : 0) |
+  (headers ? ATTRIBUTE.headers : 0)

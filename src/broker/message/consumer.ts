@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// One subscriber's progress through the logs (D5). At the tail it is fed from memory; when it has no room it keeps a position and nothing
+// else, and reads from the log until it has caught up.
+import type { LogId, Position } from '#contract/client/engine-client'
+import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import type { ShardStore } from '#storage'
+import type { Target } from './subscription-table.ts'
+
+/** The receiving end of a consumer: a session. */
+export interface Outlet {
+  /** Filters of the subscriptions that are owed records of QoS 1 and 2. */
+  filters(): readonly string[]
+  /** The claim on a record by the subscriptions that had begun at its position; undefined when there is none. */
+  claim(topic: string, log: LogId, position: Position): Target | undefined
+  /** Sends a record, or refuses it for want of room: then it comes again after `resume`. */
+  offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean
+  /** Bytes it could take now, about. */
+  appetiteBytes(): number
+  /** Records [from, to) were removed by retention before they could be delivered. */
+  missed(log: LogId, from: Position, to: Position): void
+  failed(error: unknown): void
+}
+
+interface Follower {
+  readonly log: LogId
+  /** Fed by `live`; `next` has no meaning meanwhile. */
+  live: boolean
+  /** Everything before it was offered or is not for this consumer. */
+  next: Position
+  /** Before it, records went by while the client was away, those of QoS 0 included. */
+  awayUntil: Position
+  reading: boolean
+}
+
+export class Consumer {
+  readonly #store: ShardStore
+  readonly #outlet: Outlet
+  readonly #followers: Follower[] = []
+  readonly #cursor = new RecordCursor()
+  #closed = false
+
+  constructor(store: ShardStore, outlet: Outlet) {
+    this.#store = store
+    this.#outlet = outlet
+  }
+
+  /** A live record that is owed at QoS 1 or 2. */
+  live(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
+    const follower = this.#followers[log] ?? this.#follow(log)
+    if (!follower.live || this.#closed) return
+    if (this.#outlet.offer(target, log, batch, cursor)) return
+    follower.live = false
+    follower.next = cursor.position
+  }
+
+  /** Goes on where an earlier connection of the session stopped. Reading begins with `resume`. */
+  restore(log: LogId, next: Position): void {
+    const follower = this.#follow(log)
+    follower.live = false
+    follower.next = next
+    follower.awayUntil = this.#store.extent(log).end
+  }
+
+  /** There is room again: reads on in every log that is behind. */
+  resume(): void {
+    if (this.#closed) return
+    for (const follower of this.#followers) {
+      if (follower !== undefined && !follower.live && !follower.reading) void this.#catchUp(follower)
+    }
+  }
+
+  /** Nothing is offered any more; positions stay readable. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Where the consumer stands in each log it has had to do with: everything before it was offered. */
+  positions(): readonly { readonly log: LogId; readonly next: Position }[] {
+    return this.#followers
+      .filter((follower) => follower !== undefined)
+      .map(({ log, live, next }) => ({ log, next: live ? this.#store.extent(log).end : next }))
+  }
+
+  /** Notes that the consumer begins at the tail of a log, so that `positions` tells of it. */
+  follow(log: LogId): void {
+    if (this.#followers[log] === undefined) this.#follow(log)
+  }
+
+  #follow(log: LogId): Follower {
+    const follower: Follower = { log, live: true, next: 0, awayUntil: 0, reading: false }
+    this.#followers[log] = follower
+    return follower
+  }
+
+  async #catchUp(follower: Follower): Promise<void> {
+    follower.reading = true
+    try {
+      while (!this.#closed && !follower.live) {
+        const filters = this.#outlet.filters()
+        const { log, next: from } = follower
+        if (filters.length === 0) {
+          follower.live = true
+          return
+        }
+        const result = await this.#store.read({ log, from, filters, bytesMax: this.#outlet.appetiteBytes() })
+        if (this.#closed) return
+        if (result.from > from) this.#outlet.missed(log, from, result.from)
+        for (const batch of result.batches) if (!this.#offerAll(follower, batch)) return
+        follower.next = result.next
+        // Everything committed up to here has passed `live` already, and what comes next will.
+        if (follower.next >= this.#store.extent(log).end) follower.live = true
+      }
+    } catch (error) {
+      this.#outlet.failed(error)
+    } finally {
+      follower.reading = false
+    }
+  }
+
+  /** False when the outlet had no room; the follower then stands at the record it refused. */
+  #offerAll(follower: Follower, batch: RecordBatch): boolean {
+    const cursor = this.#cursor
+    cursor.reset(batch)
+    while (cursor.next()) {
+      const { position } = cursor
+      if (position < follower.next) continue
+      const target = this.#outlet.claim(batch.topics[cursor.topic] as string, follower.log, position)
+      if (target === undefined || (Math.min(target.qos, cursor.qos) === 0 && position >= follower.awayUntil)) continue
+      if (this.#outlet.offer(target, follower.log, batch, cursor)) continue
+      follower.next = position
+      return false
+    }
+    return true
+  }
+}

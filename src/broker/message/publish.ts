@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way in: messages of one loop turn become one batch for each log, and one append. While an append is under way the next batch
+// grows, so that batches are as large as the disk is slow (D7).
+import type { Clock } from '#base/port/clock'
+import type { AppendOutcome, LogId } from '#contract/client/engine-client'
+import { ATTRIBUTE, RecordBatchBuilder } from '#contract/record/record-batch'
+import type { Shard, ShardStore } from '#storage'
+
+/** Who waits for messages to be stored. One object for all messages of a connection. */
+export interface PublishOwner {
+  /** The message that was published under `tag` has this outcome. In the order of publishing for each log, not across logs. */
+  published(tag: number, outcome: AppendOutcome): void
+}
+
+export interface OutgoingMessage {
+  readonly topic: string
+  readonly qos: number
+  readonly retain: boolean
+  readonly publisher: number
+  /** Absolute, ms since 1970; 0 for none. */
+  readonly expiryMs: number
+  /** -1 for none. */
+  readonly sequence: number
+  readonly headers: Buffer
+  readonly payload: Buffer
+}
+
+/** A batch is closed when it has this many bytes, however many appends are under way. */
+const BATCH_BYTES_MAX = 256 * 1024
+/** Appends of one log under way before its next batch waits to grow. */
+const APPENDS_MAX = 2
+
+class Lane {
+  readonly log: LogId
+  readonly builder = new RecordBatchBuilder()
+  /** Parallel to each other, for the records that somebody waits for. */
+  owners: PublishOwner[] = []
+  tags: number[] = []
+  appends = 0
+  queued = false
+
+  constructor(log: LogId) {
+    this.log = log
+  }
+}
+
+export class Publisher {
+  readonly #store: ShardStore
+  readonly #clock: Clock
+  readonly #lanes: Lane[] = []
+  #open: Lane[] = []
+  #scheduled = false
+  #pendingBytes = 0
+
+  constructor(store: ShardStore, clock: Clock) {
+    this.#store = store
+    this.#clock = clock
+    for (const { id } of store.logs()) this.#lanes[id] = new Lane(id)
+  }
+
+  /** Bytes handed in and not yet settled: the measure for back-pressure on publishers. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  /**
+   * Takes a message whose payload is `source[start, end)`; everything is copied. `owner` is told under `tag`, unless undefined.
+   * `attributes` are those of a record; which of the optional fields are read follows from them.
+   */
+  publish(
+    shard: Shard,
+    attributes: number,
+    publisher: number,
+    expiryMs: number,
+    sequence: number,
+    headers: Buffer,
+    source: Buffer,
+    start: number,
+    end: number,
+    owner: PublishOwner | undefined,
+    tag: number,
+  ): LogId {
+    const log = attributes & ATTRIBUTE.retain ? shard.retained : (shard.byQos[attributes & ATTRIBUTE.qosMask] as LogId)
+    const lane = this.#lanes[log] as Lane
+    let topic = lane.builder.topic(shard.topic)
+    if (topic < 0) {
+      this.#append(lane)
+      topic = lane.builder.topic(shard.topic)
+    }
+    lane.builder.append(topic, attributes, publisher, expiryMs, sequence, headers, source, start, end)
+    if (owner !== undefined) {
+      lane.owners.push(owner)
+      lane.tags.push(tag)
+    }
+    if (lane.builder.size >= BATCH_BYTES_MAX) this.#append(lane)
+    else if (!lane.queued) this.#queue(lane)
+    return log
+  }
+
+  /** The same for messages that are not on the hot path. */
+  publishMessage(shard: Shard, message: OutgoingMessage, owner: PublishOwner | undefined, tag: number): LogId {
+    const attributes =
+      message.qos |
+      (message.retain ? ATTRIBUTE.retain : 0) |
+      (message.expiryMs === 0 ? 0 : ATTRIBUTE.expiry) |
+      (message.sequence < 0 ? 0 : ATTRIBUTE.sequence) |
+      (message.headers.length === 0 ? 0 : ATTRIBUTE.headers)
+    const { publisher, expiryMs, sequence, headers, payload } = message
+    return this.publish(shard, attributes, publisher, expiryMs, sequence, headers, payload, 0, payload.length, owner, tag)
+  }
+
+  #queue(lane: Lane): void {
+    lane.queued = true
+    this.#open.push(lane)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    this.#clock.endOfTurn(this.#endOfTurn)
+  }
+
+  readonly #endOfTurn = (): void => {
+    this.#scheduled = false
+    const open = this.#open
+    this.#open = []
+    for (const lane of open) {
+      lane.queued = false
+      if (lane.appends < APPENDS_MAX && lane.builder.recordCount > 0) this.#append(lane)
+    }
+  }
+
+  #append(lane: Lane): void {
+    const { owners, tags } = lane
+    const batch = lane.builder.build()
+    const bytes = batch.bytes.length
+    lane.owners = []
+    lane.tags = []
+    lane.appends++
+    this.#pendingBytes += bytes
+    this.#store.append(lane.log, batch, (outcome) => {
+      lane.appends--
+      this.#pendingBytes -= bytes
+      for (let at = 0; at < owners.length; at++) (owners[at] as PublishOwner).published(tags[at] as number, outcome)
+      // What gathered meanwhile goes out at once; a lane that is queued goes at the end of its turn anyway.
+      if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)
+    })
+  }
+}

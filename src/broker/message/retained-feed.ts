@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sends a new subscription the retained messages that match it, page by page, as fast as the client takes them (D10).
+//
+// Gap-free and never out of order: the subscription is live before the first page is read. A value whose record comes along live is left
+// out (its position is at or past `since`), and so is a topic of which a live message was delivered while the feed ran.
+import type { Clock } from '#base/port/clock'
+import type { LogPosition } from '#contract/client/engine-client'
+import type { MetaClient, RetainedValue } from '#contract/client/meta-client'
+import type { Subscription } from '#contract/record/session'
+import type { ShardStore } from '#storage'
+
+export interface RetainedOutlet {
+  /** Sends a retained message, or refuses it for want of room: then `resume` is called when there is some. */
+  offerRetained(subscription: Subscription, value: RetainedValue): boolean
+  /** Messages it could take now, about. */
+  readonly appetite: number
+  feedDone(feed: RetainedFeed): void
+  failed(error: unknown): void
+}
+
+const PAGE_MAX = 256
+/** Topics remembered as delivered live while a feed runs. */
+const TOUCHED_MAX = 65_536
+
+export class RetainedFeed {
+  readonly #store: Pick<ShardStore, 'retainedUpTo'>
+  readonly #meta: Pick<MetaClient, 'retained'>
+  readonly #clock: Clock
+  readonly #outlet: RetainedOutlet
+  readonly #subscription: Subscription
+  readonly #since: ReadonlyMap<number, number>
+  readonly #touched = new Set<string>()
+  #after: string | undefined
+  #running = false
+  #closed = false
+
+  /** `since`: the end of each durable log concerned at the moment when the subscription became live. */
+  constructor(
+    store: Pick<ShardStore, 'retainedUpTo'>,
+    meta: Pick<MetaClient, 'retained'>,
+    clock: Clock,
+    outlet: RetainedOutlet,
+    subscription: Subscription,
+    since: readonly LogPosition[],
+  ) {
+    this.#store = store
+    this.#meta = meta
+    this.#clock = clock
+    this.#outlet = outlet
+    this.#subscription = subscription
+    this.#since = new Map(since.map(({ log, position }) => [log, position]))
+  }
+
+  get filter(): string {
+    return this.#subscription.filter
+  }
+
+  /** A live message of the topic was delivered: its retained value is history. */
+  touch(topic: string): void {
+    if (this.#touched.size < TOUCHED_MAX) this.#touched.add(topic)
+  }
+
+  /** Begins, or goes on when there is room again. */
+  resume(): void {
+    if (!this.#running && !this.#closed) void this.#run()
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    try {
+      if (this.#after === undefined) {
+        // Every record before `since` that is retained must be in the view, or it would be in neither.
+        for (const [log, position] of this.#since) await this.#store.retainedUpTo(log, position)
+      }
+      while (!this.#closed) {
+        const count = Math.min(PAGE_MAX, Math.max(1, this.#outlet.appetite))
+        const page = await this.#meta.retained(this.filter, this.#after, count, this.#clock.realtime())
+        if (this.#closed) return
+        if (page.length === 0) {
+          this.#closed = true
+          this.#outlet.feedDone(this)
+          return
+        }
+        for (const value of page) {
+          if (!this.#isLive(value) && !this.#outlet.offerRetained(this.#subscription, value)) return
+          this.#after = value.topic
+        }
+      }
+    } catch (error) {
+      this.#outlet.failed(error)
+    } finally {
+      this.#running = false
+    }
+  }
+
+  #isLive(value: RetainedValue): boolean {
+    const since = this.#since.get(value.log)
+    return (since !== undefined && value.position >= since) || this.#touched.has(value.topic)
+  }
+}
