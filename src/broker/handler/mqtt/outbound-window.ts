@@ -46,7 +46,7 @@ export class OutboundWindow {
   }
 
   get full(): boolean {
-    return this.#size >= this.#limit || this.#tail - this.#head >= PACKET_ID_MAX
+    return this.#size >= this.#limit
   }
 
   /** Takes a message and returns its packet id: one live use of each id at a time (Q6). */
@@ -103,7 +103,7 @@ export class OutboundWindow {
   }
 
   #put(packetId: number, state: number, log: LogId, position: Position): void {
-    if (this.#tail - this.#head > this.#mask) this.#grow()
+    if (this.#tail - this.#head > this.#mask) this.#makeRoom()
     this.#consecutive = this.#head === this.#tail || (this.#consecutive && packetId === nextPacketId(this.#lastPacketId))
     const slot = this.#tail & this.#mask
     this.#packetIds[slot] = packetId
@@ -126,27 +126,32 @@ export class OutboundWindow {
     return -1
   }
 
-  #grow(): void {
-    const size = Math.max(16, (this.#mask + 1) * 2)
-    const packetIds = new Uint16Array(size)
-    const states = new Uint8Array(size)
-    const logs = new Uint32Array(size)
-    const positions = new Float64Array(size)
+  /** Doubles the ring, or closes its holes when those are more than what is in flight: a client that never finishes one message costs no memory. */
+  #makeRoom(): void {
+    const span = this.#tail - this.#head
+    const size = this.#size * 2 <= span ? this.#mask + 1 : (this.#mask + 1) * 2
+    const old = { packetIds: this.#packetIds, states: this.#states, logs: this.#logs, positions: this.#positions, mask: this.#mask }
+    this.#packetIds = new Uint16Array(Math.max(size, RING_MIN))
+    this.#states = new Uint8Array(Math.max(size, RING_MIN))
+    this.#logs = new Uint32Array(Math.max(size, RING_MIN))
+    this.#positions = new Float64Array(Math.max(size, RING_MIN))
+    this.#mask = this.#packetIds.length - 1
+    const closing = size <= old.mask + 1
+    let to = 0
     for (let at = this.#head; at < this.#tail; at++) {
-      const from = at & this.#mask
-      const to = at & (size - 1)
-      packetIds[to] = this.#packetIds[from] as number
-      states[to] = this.#states[from] as number
-      logs[to] = this.#logs[from] as number
-      positions[to] = this.#positions[from] as number
+      const from = at & old.mask
+      if (closing && old.packetIds[from] === FREE) continue
+      this.#packetIds[to] = old.packetIds[from] as number
+      this.#states[to] = old.states[from] as number
+      this.#logs[to] = old.logs[from] as number
+      this.#positions[to++] = old.positions[from] as number
     }
-    this.#mask = size - 1
-    this.#packetIds = packetIds
-    this.#states = states
-    this.#logs = logs
-    this.#positions = positions
+    this.#consecutive &&= !closing
+    this.#head = 0
+    this.#tail = to
   }
 }
 
+const RING_MIN = 16
 /** State of a QoS 2 message after PUBREC; before it, and for QoS 1, the state is the QoS. */
 const RELEASED = 3
