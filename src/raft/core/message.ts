@@ -10,6 +10,8 @@ export type Term = number
 export const NODE_NONE: NodeId = 0
 /** Before the first entry. */
 export const INDEX_NONE: LogIndex = 0
+/** Before the first election. */
+export const TERM_NONE: Term = 0
 
 /** 'empty' opens a term, 'normal' carries a command, 'conf' a membership change. */
 export type EntryKind = 'empty' | 'normal' | 'conf'
@@ -41,3 +43,79 @@ export interface LogStart {
   readonly term: Term
   readonly conf: ConfState
 }
+
+interface Envelope {
+  readonly from: NodeId
+  readonly to: NodeId
+  /** Of the sender when it sent. A lower one than the receiver's marks the message as stale. */
+  readonly term: Term
+}
+
+/** A candidate asks for a vote. It has one if its log is at least as complete as the voter's (R12). */
+export interface VoteRequest extends Envelope {
+  readonly kind: 'voteRequest'
+  readonly lastIndex: LogIndex
+  readonly lastTerm: Term
+  /** The leader itself asked for this election, so its being alive is no reason to refuse (R14, R37). */
+  readonly transfer: boolean
+}
+
+export interface VoteResponse extends Envelope {
+  readonly kind: 'voteResponse'
+  readonly granted: boolean
+}
+
+/** Entries that follow the one at (previousIndex, previousTerm). */
+export interface AppendRequest extends Envelope {
+  readonly kind: 'appendRequest'
+  readonly previousIndex: LogIndex
+  readonly previousTerm: Term
+  readonly entries: readonly Entry[]
+  readonly commit: LogIndex
+}
+
+/** The sender's log is durable and equal to the leader's up to `index`; or, rejected, may be equal only up to `index`, of `hintTerm` (R24). */
+export interface AppendResponse extends Envelope {
+  readonly kind: 'appendResponse'
+  readonly index: LogIndex
+  readonly rejected: boolean
+  readonly hintTerm: Term
+}
+
+export interface HeartbeatRequest extends Envelope {
+  readonly kind: 'heartbeatRequest'
+  /** min(match, commit): never beyond what the follower is known to have (R21). */
+  readonly commit: LogIndex
+  /** Counter of the leader, scoped to its term (R28). */
+  readonly readRound: number
+}
+
+export interface HeartbeatResponse extends Envelope {
+  readonly kind: 'heartbeatResponse'
+  readonly readRound: number
+}
+
+/** What a snapshot is; its bytes go by a stream of their own (R38). */
+export interface SnapshotOffer extends Envelope {
+  readonly kind: 'snapshotOffer'
+  readonly start: LogStart
+  readonly formatVersion: number
+  readonly sizeBytes: number
+  readonly digest: Buffer
+}
+
+/** The leader hands over: campaign now. */
+export interface TimeoutNow extends Envelope {
+  readonly kind: 'timeoutNow'
+}
+
+/** What replicas say to each other, and a replica to itself: its own vote and its own acknowledgement count only once they are durable (R3). */
+export type Message =
+  | VoteRequest
+  | VoteResponse
+  | AppendRequest
+  | AppendResponse
+  | HeartbeatRequest
+  | HeartbeatResponse
+  | SnapshotOffer
+  | TimeoutNow

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the core wants done before it goes on: written, made durable, then sent (R3-R5).
+import { assert } from '#base/assert'
+import { type Entry, type HardState, type LogIndex, type LogStart, type Message, NODE_NONE, type NodeId, type Term } from './message.ts'
+
+export interface Ready {
+  /** May leave at once. */
+  readonly messages: readonly Message[]
+  /** To be written in one batch with the hard state and the start. An entry replaces every stored one at or above its index (R4). */
+  readonly entries: readonly Entry[]
+  readonly hardState: HardState | undefined
+  /** The log begins after this point from now on. */
+  readonly start: LogStart | undefined
+  /** Whether the write must be durable before `advance`: entries, a term, a vote or a start. A commit index alone need not be (R5). */
+  readonly mustSync: boolean
+  /** Leave after the write is durable. Those to this node itself are taken by `advance`. */
+  readonly messagesAfterPersist: readonly Message[]
+  /** The term in which this was made, and the end of the log: what `advance` reports as durable (R7). */
+  readonly term: Term
+  readonly lastIndex: LogIndex
+  readonly lastTerm: Term
+}
+
+/** The hard state and the log start as the store has them, or will once what was given out is written. */
+export class Persisted {
+  #hardState: HardState
+  #start: LogStart
+
+  constructor(hardState: HardState, start: LogStart) {
+    this.#hardState = hardState
+    this.#start = start
+  }
+
+  /** A commit index alone is not worth a write: it goes with the next one, and a restart finds it again (R5). */
+  isBehind(term: Term, vote: NodeId, start: LogStart): boolean {
+    return this.#hardState.term !== term || this.#hardState.vote !== vote || this.#start !== start
+  }
+
+  /** Undefined when the store has it. */
+  changedHardState(now: HardState): HardState | undefined {
+    const before = this.#hardState
+    assert(now.term >= before.term, 'the term never goes back')
+    assert(now.term > before.term || before.vote === NODE_NONE || now.vote === before.vote, 'a vote is given once in a term')
+    assert(now.commit >= before.commit, 'the commit index never goes back')
+    if (now.term === before.term && now.vote === before.vote && now.commit === before.commit) return undefined
+    this.#hardState = now
+    return now
+  }
+
+  /** Undefined when the store has it. */
+  changedStart(now: LogStart): LogStart | undefined {
+    if (this.#start === now) return undefined
+    assert(now.index > this.#start.index, 'the start of the log never goes back')
+    this.#start = now
+    return now
+  }
+}

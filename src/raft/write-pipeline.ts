@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop of R57 for one log store: everything the groups have ready goes into one write with one sync; what came meanwhile
+// makes the next one. So batches grow by themselves while the disk is busy (D7, M1).
+import { assert } from '#base/assert'
+import { isPlatformError, messageOf, PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import type { Clock } from '#base/port/clock'
+import type { Histogram, Metrics } from '#base/port/metrics'
+import type { Ready } from './core/ready.ts'
+import type { GroupWrite, LogStore } from './log-store.ts'
+
+/** A group as its pipeline sees it. */
+export interface WritingGroup {
+  readonly id: number
+  /** What is to be written now; undefined when there is nothing. */
+  collect(): Ready | undefined
+  /** What was collected is durable. */
+  written(): void
+  /** Applies what is committed and settles who waited for it. */
+  applyCommitted(): void
+}
+
+export interface WritePipelineOptions {
+  /** Label of the metrics. */
+  readonly name: string
+  /** A write takes no further group once it has this many bytes of entries. */
+  readonly writeBytesMax: number
+  /** Called with the bytes of entries of each write that is done. */
+  readonly onWritten: (bytes: number) => void
+  readonly crash: (reason: Error) => void
+}
+
+const DURATION_BUCKETS_SECONDS = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
+const SIZE_BUCKETS_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216]
+const COUNT_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+export class WritePipeline {
+  readonly #store: LogStore
+  readonly #clock: Clock
+  readonly #options: WritePipelineOptions
+  readonly #duration: Histogram
+  readonly #size: Histogram
+  readonly #entryCount: Histogram
+  /** In order of arrival, so that no group waits behind another that keeps coming back. */
+  readonly #dirty = new Set<WritingGroup>()
+  #state: 'idle' | 'scheduled' | 'writing' | 'halted' = 'idle'
+
+  constructor(store: LogStore, clock: Clock, metrics: Metrics, options: WritePipelineOptions) {
+    this.#store = store
+    this.#clock = clock
+    this.#options = options
+    const labels = { store: options.name }
+    this.#duration = metrics.histogram(
+      'robustmq_raft_write_duration_seconds',
+      'Time until a write of the log was durable.',
+      DURATION_BUCKETS_SECONDS,
+      labels,
+    )
+    this.#size = metrics.histogram(
+      'robustmq_raft_write_size_bytes',
+      'Bytes of entries in one write of the log.',
+      SIZE_BUCKETS_BYTES,
+      labels,
+    )
+    this.#entryCount = metrics.histogram('robustmq_raft_write_entries', 'Entries in one write of the log.', COUNT_BUCKETS, labels)
+  }
+
+  /** The group has something to write. Taken at the end of the running job, or when the write in flight is done. */
+  schedule(group: WritingGroup): void {
+    this.#dirty.add(group)
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    queueMicrotask(() => this.#drain())
+  }
+
+  /** Nothing is written or acknowledged any more. */
+  halt(): void {
+    this.#state = 'halted'
+  }
+
+  #drain(): void {
+    if (this.#state === 'halted') return
+    this.#state = 'idle'
+    const batch: GroupWrite[] = []
+    const groups: WritingGroup[] = []
+    let mustSync = false
+    let bytes = 0
+    let entryCount = 0
+    for (const group of this.#dirty) {
+      if (bytes >= this.#options.writeBytesMax) break
+      this.#dirty.delete(group)
+      const ready = group.collect()
+      if (ready === undefined) continue
+      batch.push(groupWrite(group.id, ready))
+      groups.push(group)
+      mustSync ||= ready.mustSync
+      entryCount += ready.entries.length
+      for (const entry of ready.entries) bytes += entry.data.length
+    }
+    if (batch.length > 0) this.#write(batch, groups, mustSync, bytes, entryCount)
+  }
+
+  #write(batch: readonly GroupWrite[], groups: readonly WritingGroup[], mustSync: boolean, bytes: number, entryCount: number): void {
+    this.#state = 'writing'
+    const startedMs = this.#clock.monotonic()
+    this.#store
+      .write(batch, { sync: mustSync })
+      .then(
+        () => {
+          if (this.#state === 'halted') return
+          this.#duration.observe((this.#clock.monotonic() - startedMs) / 1000)
+          this.#size.observe(bytes)
+          this.#entryCount.observe(entryCount)
+          this.#completed(groups)
+          this.#options.onWritten(bytes)
+        },
+        (error: unknown) => this.#options.crash(this.#writeError(error)),
+      )
+      .catch((bug: Error) => this.#options.crash(bug))
+  }
+
+  /** The next write begins before the entries of this one are applied, so that the disk does not wait for the state machines. */
+  #completed(groups: readonly WritingGroup[]): void {
+    for (const group of groups) group.written()
+    this.#drain()
+    for (const group of groups) group.applyCommitted()
+  }
+
+  /** What reached the disk is unknown now, and a second try could not tell (R48). */
+  #writeError(error: unknown): PlatformError {
+    const text = `writing the ${this.#options.name} log failed: ${messageOf(error)}; the process ends, since what reached the disk is unknown`
+    return new PlatformError(isPlatformError(error) ? error.code : ERROR_CODES.diskFailed, text, { cause: error })
+  }
+}
+
+function groupWrite(group: number, ready: Ready): GroupWrite {
+  assert(ready.messages.length === 0, 'a group of one voter has nobody to send to')
+  const write: { -readonly [Key in keyof GroupWrite]: GroupWrite[Key] } = { group, entries: ready.entries }
+  if (ready.hardState !== undefined) write.hardState = ready.hardState
+  if (ready.start !== undefined) write.start = ready.start
+  return write
+}

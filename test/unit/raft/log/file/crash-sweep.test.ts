@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Power is lost at every operation of a history of the log, and again at every operation of the recovery (RELIABILITY T19).
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { FileLogStore, type GroupWrite } from '#raft'
+import { type DiskOperation, SimDisk } from '../../../../sim/disk.ts'
+import type { Unsynced } from '../../../../sim/disk-inode.ts'
+import { SimRandom } from '../../../../sim/random.ts'
+import { dumpStore, entries, entry, hardState, LogModel, start } from '../log-model.ts'
+import { ManualClock } from '../manual-clock.ts'
+
+const SEED = 20_240_607
+const OPTIONS = { directory: 'wal', segmentBytes: 1600, freeBytesMin: 0 }
+const IDLE_MS = 10
+
+type Step = { readonly batch: readonly GroupWrite[]; readonly sync: boolean } | 'reclaim' | 'idle' | 'restart'
+
+const write = (sync: boolean, ...batch: GroupWrite[]): Step => ({ batch, sync })
+
+/** Rolls, overwrites, unsynced writes before synced ones, compactions, a snapshot, freed files, marks and a clean end. */
+const HISTORY: readonly Step[] = [
+  write(true, { group: 1, entries: entries(1, 3, 1), hardState: hardState(1, 1, 0), start: start(0, 0) }),
+  write(false, { group: 1, entries: [], hardState: hardState(1, 1, 3) }),
+  write(true, { group: 2, entries: [entry(1, 1, Buffer.alloc(700, 5))], hardState: hardState(1, 2, 0) }),
+  'idle',
+  write(false, { group: 1, entries: entries(4, 6, 1) }),
+  write(false, { group: 2, entries: entries(2, 3, 1) }),
+  write(true, { group: 1, entries: entries(5, 5, 2), hardState: hardState(2, 3, 4) }),
+  write(true, { group: 2, entries: [entry(4, 1, Buffer.alloc(900, 6))] }),
+  write(true, { group: 2, entries: [entry(5, 1, Buffer.alloc(900, 7))] }, { group: 1, entries: entries(6, 7, 2) }),
+  'restart',
+  write(false, { group: 1, entries: [], start: start(6, 2) }),
+  write(true, { group: 2, entries: [entry(6, 1, Buffer.alloc(300, 8))], start: start(4, 1, [1, 2], [3]) }),
+  'reclaim',
+  write(true, { group: 3, entries: entries(31, 32, 4), start: start(30, 4), hardState: hardState(4, 1, 30) }),
+  'idle',
+  write(true, { group: 2, entries: [entry(7, 2, Buffer.alloc(1200, 9))] }),
+  write(false, { group: 3, entries: [], start: start(40, 5) }),
+  write(true, { group: 2, entries: [], start: start(7, 2) }),
+  'reclaim',
+  write(true, { group: 1, entries: entries(8, 9, 2) }),
+]
+
+/** What every prefix of the writes leaves, the empty one first. */
+function prefixes(): readonly string[] {
+  const model = new LogModel()
+  const dumps = [model.dump()]
+  for (const step of HISTORY) {
+    if (typeof step === 'string') continue
+    model.write(step.batch)
+    dumps.push(model.dump())
+  }
+  return dumps
+}
+
+interface Run {
+  readonly disk: SimDisk
+  /** Writes that were begun, and those that a sync has covered. */
+  readonly begun: number
+  readonly synced: number
+  /** The history, or recovery, ended before the power did. */
+  readonly complete: boolean
+}
+
+/** Counts the operations of a process and lets none after the `last` one return. */
+class PowerCut {
+  readonly cut: Promise<void>
+  #left: number
+  #onCut = (): void => {}
+
+  constructor(last: number) {
+    this.#left = last
+    this.cut = new Promise((resolve) => {
+      this.#onCut = resolve
+    })
+  }
+
+  readonly delay = (operation: DiskOperation): Promise<void> | undefined => {
+    if (operation === 'read') return undefined
+    if (this.#left-- > 0) return undefined
+    this.#onCut()
+    return new Promise(() => {})
+  }
+}
+
+/** Plays the history on a new disk until the power goes, after `operations` of them. */
+async function play(operations: number): Promise<Run> {
+  const power = new PowerCut(operations)
+  const disk = new SimDisk({ delay: power.delay })
+  const progress = { begun: 0, synced: 0, complete: false }
+  const played = playHistory(disk, progress).then(() => {
+    progress.complete = true
+  })
+  await Promise.race([played, power.cut])
+  return { disk, ...progress }
+}
+
+async function playHistory(disk: SimDisk, progress: { begun: number; synced: number }): Promise<void> {
+  let clock = new ManualClock()
+  let store = new FileLogStore(disk, clock, { ...OPTIONS, idleMs: IDLE_MS })
+  await store.open()
+  for (const step of HISTORY) {
+    if (step === 'reclaim') await store.reclaim()
+    else if (step === 'idle') {
+      clock.advance(IDLE_MS)
+      await store.write([], { sync: true })
+    } else if (step === 'restart') {
+      await store.close()
+      clock = new ManualClock()
+      store = new FileLogStore(disk, clock, { ...OPTIONS, idleMs: IDLE_MS })
+      await store.open()
+    } else {
+      progress.begun++
+      await store.write(step.batch, { sync: step.sync })
+    }
+    if (typeof step === 'string' || step.sync) progress.synced = progress.begun
+  }
+}
+
+async function recoverAndDump(disk: SimDisk): Promise<string> {
+  const store = new FileLogStore(disk, new ManualClock(), OPTIONS)
+  return dumpStore(store, await store.open())
+}
+
+/** The disk after a second power loss, `operations` into the recovery; undefined when the recovery was done before. */
+async function interruptRecovery(disk: SimDisk, operations: number): Promise<SimDisk | undefined> {
+  const power = new PowerCut(operations)
+  const restarted = disk.clone({ delay: power.delay })
+  const done = new FileLogStore(restarted, new ManualClock(), OPTIONS).open().then(() => true)
+  return (await Promise.race([done, power.cut])) === true ? undefined : restarted
+}
+
+const LOSSES: readonly Unsynced[] = ['none', 'all', 'some', 'some', 'some', 'some']
+
+describe(`power loss at every operation of the log (seed ${SEED})`, () => {
+  it('what was synced is there, what was not is there whole and in order or not at all (R45)', async () => {
+    const random = new SimRandom(SEED)
+    const dumps = prefixes()
+    for (let operations = 0; ; operations++) {
+      const run = await play(operations)
+      const allowed = dumps.slice(run.synced, run.begun + 1)
+      for (const [variant, unsynced] of LOSSES.entries()) {
+        const where = `power lost after operation ${operations}, variant ${variant} (${unsynced})`
+        const disk = run.disk.clone({}).crash(random, unsynced)
+        const dump = await recoverAndDump(disk)
+        assert.ok(allowed.includes(dump), `${where}: writes ${run.synced} to ${run.begun} allowed, found\n${dump}`)
+        assert.equal(await recoverAndDump(disk.clone().kill()), dump, `${where}: the second open differs`)
+        assert.equal(await recoverAndDump(disk.crash(random, 'none')), dump, `${where}: what was recovered was not durable`)
+      }
+      if (run.complete) {
+        assert.ok(operations > 60, 'the history has many operations to interrupt')
+        assert.equal(run.synced, dumps.length - 1)
+        return
+      }
+    }
+  })
+
+  it('a recovery that is itself interrupted anywhere loses nothing', async () => {
+    const random = new SimRandom(SEED).stream('recovery')
+    const dumps = prefixes()
+    let interrupted = 0
+    for (let operations = 0; ; operations++) {
+      const run = await play(operations)
+      const allowed = dumps.slice(run.synced, run.begun + 1)
+      const first = run.disk.clone({}).crash(random)
+      for (let recovery = 0; ; recovery++) {
+        const halted = await interruptRecovery(first, recovery)
+        if (halted === undefined) break
+        interrupted++
+        const dump = await recoverAndDump(halted.clone({}).crash(random))
+        assert.ok(
+          allowed.includes(dump),
+          `power lost after operation ${operations} and operation ${recovery} of the recovery: found\n${dump}`,
+        )
+      }
+      if (run.complete) break
+    }
+    assert.ok(interrupted > 200, `${interrupted} recoveries were interrupted`)
+  })
+
+  it('the death of the process alone loses nothing that a write returned for', async () => {
+    const dumps = prefixes()
+    for (let operations = 0; ; operations++) {
+      const run = await play(operations)
+      const found = dumps.indexOf(await recoverAndDump(run.disk.kill({})))
+      assert.ok(
+        found >= run.begun - 1 && found <= run.begun,
+        `process died after operation ${operations}: ${found} of ${run.begun} writes found`,
+      )
+      if (run.complete) return
+    }
+  })
+})

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every byte of a small log is damaged, every file is cut at every length (RELIABILITY T20): the log refuses to open, or cuts what an interrupted
+// write can have left. It never shows wrong data and never forgets a synced write that something on the disk vouches for.
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { isPlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import { FileLogStore, type GroupWrite } from '#raft'
+import { SimDisk } from '../../../../sim/disk.ts'
+import { dumpStore, entries, entry, hardState, LogModel, start } from '../log-model.ts'
+import { ManualClock } from '../manual-clock.ts'
+
+const IDLE_MS = 10
+const OPTIONS = { directory: 'wal', segmentBytes: 650, freeBytesMin: 0, idleMs: IDLE_MS }
+
+const BATCHES: readonly (readonly GroupWrite[])[] = [
+  [{ group: 1, entries: entries(1, 2, 1), hardState: hardState(1, 2, 0), start: start(0, 0) }],
+  [{ group: 2, entries: [entry(1, 1, Buffer.alloc(150))] }],
+  [{ group: 1, entries: entries(2, 3, 2), hardState: hardState(2, 0, 1) }],
+  [{ group: 2, entries: [entry(2, 1, 'x'), entry(3, 1, '', 'empty')], start: start(1, 1) }],
+  [{ group: 1, entries: [entry(4, 2, Buffer.alloc(40, 0xff))] }],
+  [{ group: 3, entries: entries(1, 1, 1) }],
+]
+
+/** How the last process ended: which decides what vouches for the last frame. */
+type Ending = 'killed' | 'marked' | 'closed'
+
+interface Sample {
+  readonly disk: SimDisk
+  readonly files: readonly string[]
+  /** Bytes of the last file after each write that went into it, and what the log held then; all writes of earlier files make the first. */
+  readonly steps: readonly { readonly size: number; readonly dump: string }[]
+  readonly full: string
+}
+
+async function sample(ending: Ending): Promise<Sample> {
+  const disk = new SimDisk()
+  const clock = new ManualClock()
+  const store = new FileLogStore(disk, clock, OPTIONS)
+  await store.open()
+  const model = new LogModel()
+  let steps: { size: number; dump: string }[] = []
+  let last = ''
+  for (const batch of BATCHES) {
+    const before = model.dump()
+    await store.write(batch, { sync: true })
+    model.write(batch)
+    const path = segments(disk).at(-1)!
+    if (path !== last) steps = [{ size: 0, dump: before }]
+    last = path
+    steps.push({ size: disk.bytes(path).length, dump: model.dump() })
+  }
+  if (ending === 'marked') {
+    clock.advance(IDLE_MS)
+    await store.write([], { sync: true })
+  }
+  if (ending === 'closed') await store.close()
+  assert.ok(segments(disk).length === 3 && steps.length > 2, 'the sample has files before the last, and frames before the last')
+  return { disk: disk.kill(), files: segments(disk), steps, full: model.dump() }
+}
+
+const segments = (disk: SimDisk): readonly string[] => disk.paths().filter((path) => path.endsWith('.log'))
+
+/** What the log shows, or 'refused' when it says that it is damaged. */
+async function outcome(disk: SimDisk): Promise<string> {
+  const store = new FileLogStore(disk, new ManualClock(), OPTIONS)
+  try {
+    return await dumpStore(store, await store.open())
+  } catch (error) {
+    if (!isPlatformError(error, ERROR_CODES.dataDamaged)) throw error
+    return 'refused'
+  }
+}
+
+type Judge = (outcome: string, where: string, last: boolean, offset: number, sample: Sample) => void
+
+/** Damages each byte of each file with each mask in turn. */
+async function sweep(ending: Ending, masks: (offset: number) => readonly number[], judge: Judge): Promise<void> {
+  const logs = await sample(ending)
+  let disk = logs.disk.clone()
+  for (const path of logs.disk.paths()) {
+    const { length } = logs.disk.bytes(path)
+    for (let offset = 0; offset < length; offset++) {
+      for (const mask of masks(offset)) {
+        disk.damage(path, offset, mask)
+        const result = await outcome(disk)
+        judge(result, `${path} byte ${offset} mask ${mask}`, path === logs.files.at(-1), offset, logs)
+        // A log that refuses to open has changed nothing, so that undoing the damage makes it whole again.
+        if (result === 'refused') disk.damage(path, offset, mask)
+        else disk = logs.disk.clone()
+      }
+    }
+    assert.deepEqual(disk.paths(), logs.disk.paths())
+    for (const file of disk.paths()) assert.deepEqual(disk.bytes(file), logs.disk.bytes(file), `${file} was changed though the log refused to open`)
+  }
+}
+
+const everyBit = (): readonly number[] => [1, 2, 4, 8, 16, 32, 64, 128]
+const oneBit = (offset: number): readonly number[] => [1 << (offset % 8)]
+const oneByte = (offset: number): readonly number[] => [[0xff, 0x81, 0x18][offset % 3]!]
+
+describe('damage to the log', () => {
+  it('one flipped bit anywhere is refused, also in the last frame, which nothing follows', async () => {
+    await sweep('killed', everyBit, (outcome, where) => assert.equal(outcome, 'refused', where))
+  })
+
+  for (const ending of ['marked', 'closed'] as const) {
+    it(`one flipped bit is refused when the log was ${ending}`, async () => {
+      await sweep(ending, oneBit, (outcome, where) => assert.equal(outcome, 'refused', where))
+    })
+  }
+
+  it('a damaged byte is refused when the log was closed', async () => {
+    await sweep('closed', oneByte, (outcome, where) => assert.equal(outcome, 'refused', where))
+  })
+
+  it('a damaged byte is refused, or was in the mark, when the log was marked', async () => {
+    await sweep('marked', oneByte, (outcome, where, last, offset, { full, steps }) => {
+      if (last && offset >= steps.at(-1)!.size) assert.ok(outcome === 'refused' || outcome === full, where)
+      else assert.equal(outcome, 'refused', where)
+    })
+  })
+
+  it('a damaged byte costs at most the last frame when nothing vouches for it', async () => {
+    await sweep('killed', oneByte, (outcome, where, last, offset, { steps }) => {
+      const before = steps.at(-2)!
+      if (last && offset >= before.size) assert.ok(outcome === 'refused' || outcome === before.dump, where)
+      else assert.equal(outcome, 'refused', where)
+    })
+  })
+})
+
+describe('a log that was cut', () => {
+  for (const ending of ['killed', 'marked', 'closed'] as const) {
+    it(`is refused but for a torn tail (log ${ending})`, async () => {
+      const logs = await sample(ending)
+      for (const path of logs.files) {
+        const { length } = logs.disk.bytes(path)
+        for (let size = 0; size < length; size++) {
+          const disk = logs.disk.clone()
+          disk.resize(path, size)
+          const whole = logs.steps.filter((step) => step.size <= size).at(-1)!.dump
+          const expected = path === logs.files.at(-1) && ending !== 'closed' ? whole : 'refused'
+          assert.equal(await outcome(disk), expected, `${path} cut to ${size} bytes`)
+        }
+      }
+    })
+
+    it(`is refused when a file is missing, unless it is the last and nothing vouches for it (log ${ending})`, async () => {
+      const logs = await sample(ending)
+      for (const path of logs.files) {
+        const disk = logs.disk.clone()
+        await disk.remove(path)
+        const expected = path === logs.files.at(-1) && ending !== 'closed' ? logs.steps[0]!.dump : 'refused'
+        assert.equal(await outcome(disk), expected, `${path} removed`)
+      }
+    })
+
+    it(`is refused when zeros or noise follow a clean end, and cut otherwise (log ${ending})`, async () => {
+      const logs = await sample(ending)
+      for (const byte of [0, 0x52, 0xff]) {
+        const disk = logs.disk.clone()
+        const file = await disk.open(logs.files.at(-1)!, 'open')
+        await file.write(await file.size(), [Buffer.alloc(700, byte)])
+        assert.equal(await outcome(disk), ending === 'closed' ? 'refused' : logs.full, `a tail of ${byte}`)
+      }
+    })
+  }
+
+  it('is refused when a file is in the place of another', async () => {
+    const logs = await sample('marked')
+    const [first, second, third] = logs.files as [string, string, string]
+    for (const [from, to] of [
+      [first, second],
+      [second, third],
+      [third, first],
+    ] as const) {
+      const disk = logs.disk.clone()
+      const file = await disk.open(to, 'open')
+      const bytes = disk.bytes(from)
+      await file.truncate(bytes.length)
+      await file.write(0, [bytes])
+      assert.equal(await outcome(disk), 'refused', `${from} copied over ${to}`)
+    }
+  })
+
+  it('is refused when the last file is of another log of the same shape', async () => {
+    const logs = await sample('marked')
+    const disk = logs.disk.clone()
+    const other = new SimDisk()
+    const store = new FileLogStore(other, new ManualClock(), OPTIONS)
+    await store.open()
+    for (const batch of BATCHES)
+      await store.write(
+        batch.map((write) => ({ ...write, hardState: hardState(9, 9, 0) })),
+        { sync: true },
+      )
+    const foreign = segments(other).find((path) => !logs.files.includes(path) || path === segments(other).at(-1))!
+    const base = foreign.slice('wal/'.length)
+    const file = disk.paths().includes(`wal/${base}`) ? await disk.open(`wal/${base}`, 'open') : await disk.open(`wal/${base}`, 'create')
+    await file.write(0, [other.bytes(foreign)])
+    assert.equal(await outcome(disk), 'refused')
+  })
+})
