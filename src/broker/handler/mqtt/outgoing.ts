@@ -3,6 +3,7 @@
 import type { Channel } from '#base/port/network'
 import type { RetainedMessage } from '#contract/client/meta-client'
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import type { Congestible } from '../../network/backpressure.ts'
 import type { Flushable } from '../../network/flush-queue.ts'
 import {
   type AckType,
@@ -37,9 +38,11 @@ export interface ConnackTerms {
 
 /** Output queued for a connection beyond which messages that can wait in the log do so. */
 const ROOMY_BYTES_MAX = 1024 * 1024
+/** Output of one connection that is written before the loop turn ends. */
+const TURN_BYTES_MAX = 256 * 1024
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
 
-export class Outgoing implements Link, Flushable {
+export class Outgoing implements Link, Flushable, Congestible {
   readonly #context: BrokerContext
   readonly #channel: Channel
   readonly #ending: Ending
@@ -50,6 +53,8 @@ export class Outgoing implements Link, Flushable {
   #finished = false
   /** Bytes that the transport had not taken at the last flush. */
   #queuedBytes = 0
+  /** The client took longer than others should wait for. */
+  #slow = false
 
   constructor(context: BrokerContext, channel: Channel, ending: Ending) {
     this.#context = context
@@ -236,25 +241,42 @@ export class Outgoing implements Link, Flushable {
 
   flush(): void {
     this.#waiting = false
+    this.#hand()
+  }
+
+  #hand(): void {
     if (this.#writer.size === 0 || this.#finished) return
     this.#channel.write(this.#writer.take())
     this.#queuedBytes = this.#channel.queuedBytes()
+    if (this.#queuedBytes > ROOMY_BYTES_MAX && !this.#slow) this.#context.backpressure.relieve(this)
   }
 
   drained(): void {
     this.#queuedBytes = 0
+    this.#slow = false
+  }
+
+  get congested(): boolean {
+    if (this.#queuedBytes > ROOMY_BYTES_MAX) this.#queuedBytes = this.#channel.queuedBytes()
+    return this.#queuedBytes > ROOMY_BYTES_MAX
+  }
+
+  markSlow(): void {
+    this.#slow = true
   }
 
   /** Hands over what there is; nothing is sent after it. */
   finish(): void {
     this.flush()
     this.#finished = true
+    this.#context.backpressure.forget(this)
   }
 
   /** The peer is gone: nothing is sent any more. */
   discard(): void {
     this.#finished = true
     this.#writer.take()
+    this.#context.backpressure.forget(this)
   }
 
   takenOver(): void {
@@ -266,6 +288,8 @@ export class Outgoing implements Link, Flushable {
   }
 
   #schedule(): void {
+    // One turn may read megabytes: whether the client keeps up must show before its end.
+    if (this.#writer.size >= TURN_BYTES_MAX) this.#hand()
     if (this.#waiting || this.#finished) return
     this.#waiting = true
     this.#context.flushQueue.add(this)

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the command line to the exit code. The only file that ends the process.
+import { readFileSync } from 'node:fs'
+import { parse, TomlError } from 'smol-toml'
+import { assertNever } from '#base/assert'
+import { type ConfigFile, type LoadOutcome, loadConfig } from '#base/config/load'
+import { formatProblem } from '#base/config/problem'
+import { renderEffective } from '#base/config/render'
+import type { Config } from '#base/config/schema'
+import { isPlatformError, messageOf } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import { type Command, type ConfigOptions, HELP, parseArguments } from './arguments.ts'
+import { composeNode } from './compose.ts'
+import { Node } from './node.ts'
+import { type EarlyPorts, openEarlyPorts, openPorts, type RealPorts, storeComponent } from './ports.ts'
+
+const EXIT = { clean: 0, failure: 1, usage: 2 } as const
+/** npm sends the signal on that the terminal has already sent to the whole group: that is one wish, not two. */
+const SIGNAL_ECHO_MS = 100
+
+process.on('uncaughtException', crash)
+process.on('unhandledRejection', crash)
+await main(parseArguments(process.argv.slice(2)))
+
+async function main(command: Command): Promise<void> {
+  switch (command.kind) {
+    case 'misused':
+      say(`${command.problem}; robustmq --help shows the options`)
+      return process.exit(EXIT.usage)
+    case 'help':
+      process.stdout.write(HELP)
+      return process.exit(EXIT.clean)
+    case 'version':
+      process.stdout.write(`robustmq ${version()}\n`)
+      return process.exit(EXIT.clean)
+    case 'check':
+      load(command)
+      process.stdout.write('the configuration is valid\n')
+      return process.exit(EXIT.clean)
+    case 'print-config':
+      process.stdout.write(renderEffective(load(command).settings))
+      return process.exit(EXIT.clean)
+    case 'run':
+      return run(load(command).config)
+    default:
+      return assertNever(command)
+  }
+}
+
+/** The configuration, or the end of the process with all that is wrong with it. */
+function load({ file: fileName, settings }: ConfigOptions): Extract<LoadOutcome, { kind: 'loaded' }> {
+  let file: ConfigFile | undefined
+  try {
+    if (fileName !== undefined) file = readConfigFile(fileName)
+  } catch (error) {
+    const place = error instanceof TomlError ? `${fileName}:${error.line}:${error.column}` : `cannot read ${fileName}`
+    say(`${place}: ${messageOf(error).split('\n', 1)[0]}`)
+    process.exit(EXIT.usage)
+  }
+  const outcome = loadConfig({ file, environment: process.env, settings })
+  if (outcome.kind === 'loaded') return outcome
+  for (const problem of outcome.problems) say(formatProblem(problem))
+  process.exit(EXIT.usage)
+}
+
+async function run(config: Config): Promise<void> {
+  // A node does not die of a log reader that went away.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  const early = openEarlyPorts(config, (line) => process.stderr.write(line))
+  const node = new Node(early.clock, early.logger)
+  stopOnSignals(node, early)
+  early.logger.log('info', 'starting', { version: version(), node: config.nodeId, data: config.dataPath })
+  try {
+    const ports = await openPorts(early, config, crash)
+    declareInfo(ports, config)
+    const view = { unready: () => node.unready(), metrics: ports.metrics }
+    const outcome = await node.start([storeComponent(ports), ...(await composeNode(ports, config, view))])
+    if (outcome === 'running') process.stdout.write(`robustmq ${version()} ready: ${node.addresses().join(', ')}\n`)
+  } catch (error) {
+    say(`cannot start: ${lastWords(error)}`)
+    process.exit(isPlatformError(error, ERROR_CODES.configInvalid) ? EXIT.usage : EXIT.failure)
+  }
+}
+
+function stopOnSignals(node: Node, { clock, logger }: EarlyPorts): void {
+  let stoppingSinceMs: number | undefined
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (stoppingSinceMs === undefined) {
+      stoppingSinceMs = clock.monotonic()
+      logger.log('info', 'stopping', { signal })
+      void stopAndExit(node)
+    } else if (clock.monotonic() - stoppingSinceMs > SIGNAL_ECHO_MS) {
+      say(`${signal} while stopping: ended at once`)
+      process.exit(EXIT.failure)
+    }
+  }
+  process.on('SIGTERM', onSignal)
+  process.on('SIGINT', onSignal)
+}
+
+async function stopAndExit(node: Node): Promise<void> {
+  const outcome = await node.stop()
+  if (outcome.kind === 'unclean') for (const problem of outcome.problems) say(`not stopped cleanly: ${problem}`)
+  process.exit(outcome.kind === 'clean' ? EXIT.clean : EXIT.failure)
+}
+
+/** The customary way to join names and versions to the other metrics of a node. */
+function declareInfo({ metrics }: RealPorts, config: Config): void {
+  const labels = { cluster: config.clusterName, node: String(config.nodeId), version: version() }
+  metrics.gauge('robustmq_info', 'Always 1; the labels say which node this is and what it runs.', () => 1, labels)
+}
+
+function say(line: string): void {
+  process.stderr.write(`robustmq: ${line}\n`)
+}
+
+/** The last words of the process. Nothing of it runs after them (RELIABILITY R48). */
+function crash(reason: unknown): never {
+  say(`fatal: ${lastWords(reason)}`)
+  process.exit(EXIT.failure)
+}
+
+/** One line. A failure of the catalogue explains itself; of anything else, which is a bug, the stack is worth more than the message. */
+function lastWords(reason: unknown): string {
+  if (!(reason instanceof Error)) return `something was thrown that is no error: ${String(reason)}`
+  const words = isPlatformError(reason) ? reason.message : (reason.stack ?? reason.message)
+  return words.replaceAll(/\s*\n\s*/g, ' | ')
+}
+
+/** This file runs from dist/roles. */
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { readonly version: string }).version
+}
+
+function readConfigFile(name: string): ConfigFile {
+  const text = readFileSync(name, 'utf8')
+  return { name, text, table: parse(text) }
+}
