@@ -2,8 +2,6 @@
 // Which components make up a node, in the order of their start. Names every part and decides nothing; the simulator composes the same.
 import type { Component } from '#base/component'
 import type { Config } from '#base/config/schema'
-import { PlatformError } from '#base/error'
-import { ERROR_CODES } from '#base/error-code'
 import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
 import type { MetaClient } from '#contract/client/meta-client'
@@ -25,7 +23,6 @@ const WAL_DIRECTORY = 'wal'
 const GROUP = Object.freeze({ metadata: 1, offset: 0x100, data: 0x200, log: 0x1000 })
 
 export function composeNode(ports: Ports, config: Config, view: NodeView): readonly Component[] {
-  requireAllRoles(config)
   const host = new RaftHost(
     ports,
     { durable: new FileLogStore(ports.disk, ports.clock, { directory: WAL_DIRECTORY }), ephemeral: new MemoryLogStore() },
@@ -68,13 +65,4 @@ function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: MetaC
     engine.connect(id, host.createGroup({ id: GROUP.log + id, machine, store }))
   }
   return engine
-}
-
-/** Roles of other nodes cannot be reached yet: a node has all three. */
-function requireAllRoles({ roles }: Config): void {
-  if (roles.length === 3) return
-  throw new PlatformError(
-    ERROR_CODES.configInvalid,
-    `roles = ${JSON.stringify(roles)}: this version runs all roles in one process; set roles = ["meta", "broker", "engine"]`,
-  )
 }

@@ -9,4 +9,6 @@ export interface Component {
   stop(): Promise<void>
   /** Undefined when it can serve, else the reason. */
   unready?(): string | undefined
+  /** Where it listens, once started, for the line that says the node is ready: 'mqtt 127.0.0.1:1883'. */
+  addresses?(): readonly string[]
 }

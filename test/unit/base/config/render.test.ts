@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { describe, it } from 'node:test'
+import { parse } from 'smol-toml'
+import { loadConfig } from '#base/config/load'
+import { renderEffective, renderReference } from '#base/config/render'
+import { keysOf, SCHEMA } from '#base/config/schema'
+
+const committed = readFileSync(new URL('../../../../../config.toml', import.meta.url), 'utf8')
+
+function load(text: string) {
+  const outcome = loadConfig({ file: { name: 'config.toml', text, table: parse(text) } })
+  assert.ok(outcome.kind === 'loaded')
+  return outcome
+}
+
+describe('config.toml', () => {
+  it('is what the schema generates', () => {
+    assert.equal(committed, renderReference())
+  })
+
+  it('names every key with its default, so that loading it equals loading nothing', () => {
+    const outcome = load(committed)
+    const empty = loadConfig({})
+    assert.ok(empty.kind === 'loaded')
+    assert.deepEqual(outcome.config, empty.config)
+    const unset = keysOf(SCHEMA).filter(({ path }) => outcome.settings.get(path)?.source.kind === 'default')
+    assert.deepEqual(
+      unset.map(({ path }) => path),
+      ['security.allow_anonymous'],
+      'only the deliberate key is commented out',
+    )
+  })
+
+  it('gives every key its line', () => {
+    const lines = committed.split('\n')
+    for (const [path, { source }] of load(committed).settings) {
+      if (source.kind !== 'file') continue
+      const name = path.slice(path.lastIndexOf('.') + 1)
+      assert.ok(source.line !== undefined && lines[source.line - 1]?.startsWith(`${name} = `), path)
+    }
+  })
+})
+
+describe('the effective configuration', () => {
+  it('is TOML that loads to the same values, and says where each comes from', () => {
+    const text = '[mqtt]\nmax_qos = 1\nkeep_alive_max = "90s"'
+    const outcome = loadConfig({
+      file: { name: 'my.toml', text, table: parse(text) },
+      environment: { ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX: '3600s' },
+      settings: ['engine.tail_bytes=1048577'],
+    })
+    assert.ok(outcome.kind === 'loaded')
+    const shown = renderEffective(outcome.settings)
+    assert.match(shown, /^max_qos = 1 # my.toml:2$/m)
+    assert.match(shown, /^session_expiry_max = "1h" # ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX$/m)
+    assert.match(shown, /^tail_bytes = "1048577B" # --set$/m)
+    assert.match(shown, /^tcp_port = 1883 # default$/m)
+    assert.deepEqual(load(shown).config, outcome.config)
+  })
+})
