@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // CONNECT (MQTT 5 section 3.1): opens the session in meta, taking it over from whoever has it, and takes up what it left.
+import type { OpenedSession } from '#contract/client/meta-client'
 import type { ExpirySeconds, SessionKey } from '#contract/record/session'
 import { type ConnectPacket, REASON } from '../../protocol/mqtt/index.ts'
 import { type BrokerContext, TENANT } from './context.ts'
@@ -49,25 +50,35 @@ export async function openSession(context: BrokerContext, link: Link, packet: Co
     will: packet.will,
     nowMs: context.clock.realtime(),
   })
-  const windowLimit = Math.min(packet.receiveMaximum, config.inflightMax)
+  try {
+    const session = await takeUp(context, link, opened, Math.min(packet.receiveMaximum, config.inflightMax))
+    return { session, present: opened.present, expirySeconds }
+  } catch (error) {
+    // Meta believes that the client is connected: it is not going to be.
+    await context.away.leave(opened.session, true)
+    throw error
+  }
+}
+
+async function takeUp(context: BrokerContext, link: Link, opened: OpenedSession, windowLimit: number): Promise<SessionCore> {
+  const { previous, subscriptions } = opened
   const session = new SessionCore(context, link, opened.session, windowLimit)
-  const { previous } = opened
   if (previous !== undefined) context.away.returned(previous.uid)
   if (opened.present) {
-    await Promise.all(opened.subscriptions.map(({ filter }) => context.store.register(filter)))
+    await Promise.all(subscriptions.map(({ filter }) => context.store.register(filter)))
     for (const { sequence, log } of await context.store.unreleased(session.uid)) {
       if (sequence <= PACKET_ID_MAX) session.releases.set(sequence, { log, stored: true })
     }
-    // From here to the return nothing else runs: the session is live from exactly where its cursors are taken up.
-    for (const subscription of opened.subscriptions) session.subscriptions.set(subscription.filter, subscription)
+    // From here to the CONNACK nothing else runs: the session is live from exactly where its cursors are taken up.
+    for (const subscription of subscriptions) session.subscriptions.set(subscription.filter, subscription)
     session.restore(opened.cursors)
-    for (const subscription of opened.subscriptions) context.table.add(session, subscription)
+    for (const subscription of subscriptions) context.table.add(session, subscription)
   } else if (previous !== undefined) {
     // The earlier session ends here, and with it any delay of its will [MQTT-3.1.2-8].
     if (previous.will !== undefined) await context.wills.publishTaken(previous, previous.will)
     await context.store.forget([previous.uid])
   }
-  return { session, present: opened.present, expirySeconds }
+  return session
 }
 
 const PACKET_ID_MAX = 0xffff

@@ -107,6 +107,8 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
     const granted = cursor.publisher === this.uid ? target.ownQos : target.qos
     if (granted < 0) return true
+    // Its time ran out while it waited in the log [MQTT-3.3.2-5].
+    if (cursor.expiryMs !== 0 && cursor.expiryMs <= this.context.clock.realtime()) return true
     const qos = Math.min(granted, cursor.qos)
     if (qos === 0) {
       if (!this.link.writable) return false
