@@ -79,6 +79,7 @@ export class Broker implements Component {
       identity: () => must(this.#identity, 'the broker accepts connections after it has registered'),
       meta,
       store,
+      durableLogs: new Set(store.logs().flatMap(({ id, storage }) => (storage === 'memory' ? [] : [id]))),
       router,
       publisher,
       table,

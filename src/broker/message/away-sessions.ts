@@ -21,6 +21,7 @@ interface Due {
 /** Timers are set at most this far ahead: the clock may be stepped meanwhile. */
 const TIMER_MS_MAX = 60_000
 const RETRY_MS = 1_000
+const DONE = Object.freeze({ kind: 'done' })
 const PAGE = 1_000
 
 export class AwaySessions {
@@ -142,7 +143,9 @@ export class AwaySessions {
   }
 
   async #end(session: Session): Promise<void> {
-    const ended = await this.#meta.endSession(session, session.uid, session.epoch)
+    // A session that lives no longer than its connection was ended in meta when it was closed, or when its will was taken.
+    const lives = session.expirySeconds > 0
+    const ended = lives ? await this.#meta.endSession(session, session.uid, session.epoch) : DONE
     this.#away.delete(session.uid)
     if (ended.kind === 'fenced') return
     await this.#store.forget([session.uid])

@@ -8,8 +8,10 @@ import type { Target } from './subscription-table.ts'
 
 /** The receiving end of a consumer: a session. */
 export interface Outlet {
-  /** Filters of the subscriptions that are owed records of QoS 1 and 2. */
+  /** Filters of the subscriptions that are owed records of QoS 1 and 2; all of them when messages of QoS 0 are stored. */
   filters(): readonly string[]
+  /** Messages of QoS 0 are stored for clients that are away. */
+  readonly storesQos0: boolean
   /** The claim on a record by the subscriptions that had begun at its position; undefined when there is none. */
   claim(topic: string, log: LogId, position: Position): Target | undefined
   /** Sends a record, or refuses it for want of room: then it comes again after `resume`. */
@@ -27,7 +29,8 @@ interface Follower {
   live: boolean
   /** Everything before it was offered or is not for this consumer. */
   next: Position
-  /** Before it, records went by while the client was away, those of QoS 0 included. */
+  /** Records in [awayFrom, awayUntil) went by while the client was away: those of QoS 0 among them, if stored, are sent now. */
+  awayFrom: Position
   awayUntil: Position
   reading: boolean
 }
@@ -53,11 +56,20 @@ export class Consumer {
     follower.next = cursor.position
   }
 
-  /** Goes on where an earlier connection of the session stopped. Reading begins with `resume`. */
-  restore(log: LogId, next: Position): void {
+  /** Whether a live record that is owed at QoS 0 may be sent now. If not, it is read from the log: stored ones from before must come first. */
+  liveQos0(log: LogId, position: Position): boolean {
+    const follower = this.#followers[log]
+    if (follower === undefined || !this.#outlet.storesQos0 || follower.live || follower.next >= follower.awayUntil) return true
+    follower.awayUntil = position + 1
+    return false
+  }
+
+  /** Goes on where an earlier connection of the session stopped, which had seen all that was live before `seen`. Reading begins with `resume`. */
+  restore(log: LogId, next: Position, seen: Position): void {
     const follower = this.#follow(log)
     follower.live = false
     follower.next = next
+    follower.awayFrom = seen
     follower.awayUntil = this.#store.extent(log).end
   }
 
@@ -87,7 +99,7 @@ export class Consumer {
   }
 
   #follow(log: LogId): Follower {
-    const follower: Follower = { log, live: true, next: 0, awayUntil: 0, reading: false }
+    const follower: Follower = { log, live: true, next: 0, awayFrom: 0, awayUntil: 0, reading: false }
     this.#followers[log] = follower
     return follower
   }
@@ -125,11 +137,15 @@ export class Consumer {
       const { position } = cursor
       if (position < follower.next) continue
       const target = this.#outlet.claim(batch.topics[cursor.topic] as string, follower.log, position)
-      if (target === undefined || (Math.min(target.qos, cursor.qos) === 0 && position >= follower.awayUntil)) continue
+      if (target === undefined || (Math.min(target.qos, cursor.qos) === 0 && !this.#owesQos0(follower, position))) continue
       if (this.#outlet.offer(target, follower.log, batch, cursor)) continue
       follower.next = position
       return false
     }
     return true
+  }
+
+  #owesQos0({ awayFrom, awayUntil }: Follower, position: Position): boolean {
+    return this.#outlet.storesQos0 && position >= awayFrom && position < awayUntil
   }
 }

@@ -36,6 +36,8 @@ class Lane {
   /** Parallel to each other, for the records that somebody waits for. */
   owners: PublishOwner[] = []
   tags: number[] = []
+  /** For each record that went here although its shard passes through another log. */
+  diverted: Shard[] = []
   appends = 0
   queued = false
 
@@ -51,6 +53,8 @@ export class Publisher {
   #open: Lane[] = []
   #scheduled = false
   #pendingBytes = 0
+  /** Shards with messages under way in the log of retained messages: what follows must not overtake them in the other log. With their count. */
+  readonly #diverted = new Map<Shard, number>()
 
   constructor(store: ShardStore, clock: Clock) {
     this.#store = store
@@ -80,8 +84,15 @@ export class Publisher {
     owner: PublishOwner | undefined,
     tag: number,
   ): LogId {
-    const log = attributes & ATTRIBUTE.retain ? shard.retained : (shard.byQos[attributes & ATTRIBUTE.qosMask] as LogId)
+    const usual = shard.byQos[attributes & ATTRIBUTE.qosMask] as LogId
+    const diverts =
+      usual !== shard.retained && ((attributes & ATTRIBUTE.retain) !== 0 || (this.#diverted.size > 0 && this.#diverted.has(shard)))
+    const log = diverts ? shard.retained : usual
     const lane = this.#lanes[log] as Lane
+    if (diverts) {
+      lane.diverted.push(shard)
+      this.#diverted.set(shard, (this.#diverted.get(shard) ?? 0) + 1)
+    }
     let topic = lane.builder.topic(shard.topic)
     if (topic < 0) {
       this.#append(lane)
@@ -128,19 +139,27 @@ export class Publisher {
   }
 
   #append(lane: Lane): void {
-    const { owners, tags } = lane
+    const { owners, tags, diverted } = lane
     const batch = lane.builder.build()
     const bytes = batch.bytes.length
     lane.owners = []
     lane.tags = []
+    lane.diverted = []
     lane.appends++
     this.#pendingBytes += bytes
     this.#store.append(lane.log, batch, (outcome) => {
       lane.appends--
       this.#pendingBytes -= bytes
+      for (const shard of diverted) this.#settleDiverted(shard)
       for (let at = 0; at < owners.length; at++) (owners[at] as PublishOwner).published(tags[at] as number, outcome)
       // What gathered meanwhile goes out at once; a lane that is queued goes at the end of its turn anyway.
       if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)
     })
+  }
+
+  #settleDiverted(shard: Shard): void {
+    const left = (this.#diverted.get(shard) ?? 0) - 1
+    if (left > 0) this.#diverted.set(shard, left)
+    else this.#diverted.delete(shard)
   }
 }

@@ -57,8 +57,10 @@ export interface Subscription {
 /** How far one session has got in one log. */
 export interface Cursor {
   readonly log: number
-  /** Everything before it has been sent or does not match. */
+  /** Every message of QoS 1 and 2 before it has been sent or does not match. */
   readonly next: number
+  /** The end of the log when the cursor was saved: messages of QoS 0 before it were sent as they came, or dropped. Not before `next`. */
+  readonly seen: number
   /** Sent and not finished, in order of sending. */
   readonly inFlight: readonly InFlight[]
 }
@@ -66,6 +68,8 @@ export interface Cursor {
 export interface InFlight {
   readonly position: number
   readonly packetId: number
+  /** Place among all that the session has in flight, over all logs: it is sent again in the order in which it was sent [MQTT-4.6.0-1]. */
+  readonly order: number
   readonly qos: 1 | 2
   /** QoS 2: the receiver has the message, the release is outstanding. */
   readonly released: boolean

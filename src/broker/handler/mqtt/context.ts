@@ -4,6 +4,7 @@ import type { Config } from '#base/config/schema'
 import type { Clock } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { Random } from '#base/port/random'
+import type { LogId } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { BrokerIdentity, ExpirySeconds } from '#contract/record/session'
 import type { ShardRouter, ShardStore } from '#storage'
@@ -37,6 +38,8 @@ export interface BrokerContext {
   readonly identity: () => BrokerIdentity
   readonly meta: MetaClient
   readonly store: ShardStore
+  /** Logs that outlive the process. The others begin anew with it: there is nothing in them to come back to. */
+  readonly durableLogs: ReadonlySet<LogId>
   readonly router: ShardRouter
   readonly publisher: Publisher
   readonly table: SubscriptionTable

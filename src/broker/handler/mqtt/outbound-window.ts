@@ -97,7 +97,8 @@ export class OutboundWindow {
       if (packetId === FREE) continue
       const state = this.#states[slot] as number
       const log = this.#logs[slot] as number
-      entries.push({ log, packetId, position: this.#positions[slot] as number, qos: state === 1 ? 1 : 2, released: state === RELEASED })
+      const position = this.#positions[slot] as number
+      entries.push({ log, packetId, position, order: entries.length, qos: state === 1 ? 1 : 2, released: state === RELEASED })
     }
     return entries
   }

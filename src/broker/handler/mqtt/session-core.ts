@@ -100,6 +100,7 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     if (granted < 0) return
     for (const feed of this.#feeds) feed.touch(batch.topics[cursor.topic] as string)
     if (granted > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
+    else if (!this.consumer.liveQos0(log, cursor.position)) return
     else if (this.link.writable) this.#send(target, batch, cursor, 0, 0, false)
     else this.context.metrics.droppedQueueFull.add(1)
   }
@@ -140,19 +141,26 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   /** Sends a record; false when it is too large for the client, which counts as done. */
   #send(target: Target, batch: RecordBatch, cursor: RecordCursor, qos: number, packetId: number, duplicate: boolean): boolean {
     const retain = target.retainAsPublished && cursor.retain
-    if (qos < 2 || !this.persistent) {
+    if (!this.#mustWait(qos)) {
       if (qos > 0 && this.persistent) this.context.saver.mark(this)
       return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
     }
-    // The packet id of a QoS 2 message is committed before it is used, so that any broker can go on with it (D5).
     const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
     if (bytes === undefined) return false
     this.sendCommitted(bytes)
     return true
   }
 
+  /**
+   * The packet id of a QoS 2 message is committed before it is used, so that any broker can go on with it (D5). QoS 1 messages do not overtake
+   * those that wait: what is in flight is sent again in the order of sending [MQTT-4.6.0-1].
+   */
+  #mustWait(qos: number): boolean {
+    return this.persistent && (qos === 2 || (qos === 1 && this.#committing))
+  }
+
   #release(bytes: Buffer, qos: number): void {
-    if (qos === 2 && this.persistent) this.sendCommitted(bytes)
+    if (this.#mustWait(qos)) this.sendCommitted(bytes)
     else {
       if (qos === 1 && this.persistent) this.context.saver.mark(this)
       this.link.sendBytes(bytes)
@@ -224,7 +232,11 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   // ---- the consumer's questions
 
   filters(): readonly string[] {
-    return [...this.subscriptions.values()].filter(({ qos }) => qos > 0 || this.context.config.storeQos0).map(({ filter }) => filter)
+    return [...this.subscriptions.values()].filter(({ qos }) => qos > 0 || this.storesQos0).map(({ filter }) => filter)
+  }
+
+  get storesQos0(): boolean {
+    return this.context.config.storeQos0
   }
 
   claim(topic: string, log: LogId, position: Position): Target | undefined {
@@ -281,18 +293,20 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
 
   /** Takes up the cursors of an earlier connection. What is in flight is sent again by `resume`, before anything else. */
   restore(cursors: readonly Cursor[]): void {
-    const nexts = new Map<LogId, Position>()
+    const starts = new Map<LogId, { next: Position; seen: Position }>()
     for (const subscription of this.subscriptions.values()) {
-      for (const { log, position } of subscription.since) nexts.set(log, Math.min(nexts.get(log) ?? position, position))
-    }
-    for (const { log, next, inFlight } of cursors) {
-      nexts.set(log, next)
-      for (const entry of inFlight) {
-        this.outbound.restore(entry, log)
-        this.#unsent.push({ ...entry, log })
+      for (const { log, position } of subscription.since) {
+        const next = Math.min(starts.get(log)?.next ?? position, position)
+        starts.set(log, { next, seen: next })
       }
     }
-    for (const [log, next] of nexts) this.consumer.restore(log, next)
+    for (const { log, next, seen, inFlight } of cursors) {
+      starts.set(log, { next, seen })
+      for (const entry of inFlight) this.#unsent.push({ ...entry, log })
+    }
+    this.#unsent.sort((a, b) => a.order - b.order)
+    for (const entry of this.#unsent) this.outbound.restore(entry, entry.log)
+    for (const [log, { next, seen }] of starts) this.consumer.restore(log, next, seen)
   }
 
   /** Sends again what an earlier connection left in flight, with its packet ids, in its order [MQTT-4.4.0-1]. */
@@ -302,12 +316,11 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     try {
       while (this.#unsent.length > 0 && this.#closing === undefined) {
         const room = this.outbound.limit - (this.outbound.size - this.#unsent.length)
-        const first = this.#unsent[0] as Unsent
         if (room <= 0) return
-        const group = this.#unsent.slice(0, Math.min(room, RESEND_MAX)).filter(({ log }) => log === first.log)
-        const batches = await this.#fetch(first.log, group)
+        const group = this.#unsent.slice(0, Math.min(room, RESEND_MAX))
+        const batches = await this.#fetch(group)
         if (this.#closing !== undefined) return
-        this.#unsent = this.#unsent.filter((entry) => !group.includes(entry))
+        this.#unsent = this.#unsent.slice(group.length)
         for (const entry of group) this.#resendOne(entry, batches)
       }
     } catch (error) {
@@ -318,23 +331,35 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     this.resume()
   }
 
-  #fetch(log: LogId, group: readonly Unsent[]): Promise<readonly RecordBatch[]> {
-    const positions = group.filter(({ released }) => !released).map(({ position }) => position)
-    if (positions.length === 0) return Promise.resolve([])
-    return this.context.store.fetch(
-      log,
-      positions.sort((a, b) => a - b),
-    )
+  /** The records of messages that are not released yet, by log. */
+  async #fetch(group: readonly Unsent[]): Promise<ReadonlyMap<LogId, readonly RecordBatch[]>> {
+    const positions = new Map<LogId, Position[]>()
+    for (const { log, position, released } of group) {
+      if (released) continue
+      const ofLog = positions.get(log)
+      if (ofLog === undefined) positions.set(log, [position])
+      else ofLog.push(position)
+    }
+    const fetched = [...positions].map(async ([log, wanted]): Promise<[LogId, readonly RecordBatch[]]> => {
+      return [
+        log,
+        await this.context.store.fetch(
+          log,
+          wanted.sort((a, b) => a - b),
+        ),
+      ]
+    })
+    return new Map(await Promise.all(fetched))
   }
 
-  #resendOne(entry: Unsent, batches: readonly RecordBatch[]): void {
+  #resendOne(entry: Unsent, fetched: ReadonlyMap<LogId, readonly RecordBatch[]>): void {
     const { log, position, packetId, qos, released } = entry
     if (released) {
       this.link.sendAck(PACKET.pubrel, packetId, 0)
       return
     }
     const cursor = new RecordCursor()
-    for (const batch of batches) {
+    for (const batch of fetched.get(log) ?? []) {
       cursor.reset(batch)
       while (cursor.next()) {
         if (cursor.position !== position) continue
@@ -379,19 +404,18 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   // ---- persistence and the end
 
   cursors(): readonly Cursor[] {
-    const byLog = new Map<LogId, { log: LogId; next: Position; inFlight: InFlight[] }>()
-    for (const { log, next } of this.consumer.positions()) byLog.set(log, { log, next, inFlight: [] })
+    const byLog = new Map<LogId, { log: LogId; next: Position; seen: Position; inFlight: InFlight[] }>()
+    const begin = (log: LogId, next: Position) => {
+      const cursor = { log, next, seen: this.context.store.extent(log).end, inFlight: [] }
+      byLog.set(log, cursor)
+      return cursor
+    }
+    for (const { log, next } of this.consumer.positions()) begin(log, next)
     for (const { log, ...entry } of this.outbound.entries()) {
-      let cursor = byLog.get(log)
-      if (cursor === undefined) {
-        cursor = { log, next: this.context.store.extent(log).end, inFlight: [] }
-        byLog.set(log, cursor)
-      }
+      const cursor = byLog.get(log) ?? begin(log, this.context.store.extent(log).end)
       cursor.inFlight.push(entry)
     }
-    // Logs in memory begin anew with the process: there is nothing to come back to.
-    const durable = this.context.store.logs().filter(({ storage }) => storage !== 'memory')
-    return durable.flatMap(({ id }) => byLog.get(id) ?? [])
+    return [...byLog.values()].filter(({ log }) => this.context.durableLogs.has(log))
   }
 
   takenOver(): Promise<void> {

@@ -5,6 +5,7 @@ import type { LogPosition } from '#contract/client/engine-client'
 import type { Subscription } from '#contract/record/session'
 import { RetainedFeed } from '../../message/retained-feed.ts'
 import { REASON, type SubscribePacket, type SubscriptionRequest, type UnsubscribePacket } from '../../protocol/mqtt/index.ts'
+import type { BrokerContext } from './context.ts'
 import type { SessionCore } from './session-core.ts'
 
 /** Answers with one reason code for each filter, in their order. */
@@ -35,7 +36,7 @@ export async function handleSubscribe(session: SessionCore, packet: SubscribePac
     const written = await context.meta.subscribe(
       { tenant, clientId },
       session.epoch,
-      granted.map(({ subscription }) => subscription),
+      granted.map(({ subscription }) => storedForm(context, subscription)),
     )
     if (written.kind === 'fenced') session.link.takenOver()
   }
@@ -68,6 +69,12 @@ async function register(session: SessionCore, request: SubscriptionRequest, iden
   return { request, began, subscription: { filter, qos, noLocal, retainAsPublished, identifier, since } }
 }
 
+/** Without the logs that will not be there when the session is taken up again. */
+const storedForm = ({ durableLogs }: BrokerContext, subscription: Subscription): Subscription => ({
+  ...subscription,
+  since: subscription.since.filter(({ log }) => durableLogs.has(log)),
+})
+
 /** Makes the subscription live; returns the feed of retained messages that it is owed. */
 function activate(session: SessionCore, { request, subscription, began }: Granted): RetainedFeed | undefined {
   const { context } = session
@@ -78,8 +85,7 @@ function activate(session: SessionCore, { request, subscription, began }: Grante
   session.stopFeed(filter)
   session.subscriptions.set(filter, subscription)
   context.table.add(session, subscription)
-  const durable = new Set(context.store.logs().flatMap(({ id, storage }) => (storage === 'memory' ? [] : [id])))
-  const logs = began.filter(({ log }) => durable.has(log)).map(({ log }) => log)
+  const logs = began.filter(({ log }) => context.durableLogs.has(log)).map(({ log }) => log)
   for (const log of logs) session.consumer.follow(log)
   if (!context.config.retainAvailable || request.retainHandling === 2 || (request.retainHandling === 1 && !isNew)) return undefined
   const live = logs.map((log) => ({ log, position: context.store.extent(log).end }))

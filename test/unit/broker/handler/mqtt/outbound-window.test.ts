@@ -25,9 +25,9 @@ test('Q6 an id that is in flight is not dealt again after the ids wrap', () => {
 test('ids of an earlier connection are kept, in their order, with what was known of each', () => {
   const window = new OutboundWindow(3)
   const before = [
-    { log: 1, packetId: 700, position: 5, qos: 2 as const, released: true },
-    { log: 0, packetId: 9, position: 8, qos: 1 as const, released: false },
-    { log: 0, packetId: 701, position: 9, qos: 2 as const, released: false },
+    { log: 1, order: 0, packetId: 700, position: 5, qos: 2 as const, released: true },
+    { log: 0, order: 1, packetId: 9, position: 8, qos: 1 as const, released: false },
+    { log: 0, order: 2, packetId: 701, position: 9, qos: 2 as const, released: false },
   ]
   for (const { log, ...entry } of before) window.restore(entry, log)
   assert.deepEqual(window.entries(), before)

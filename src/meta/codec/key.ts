@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where each thing of a meta group lies in the key-value store.
+//
+//   key      := 'm' group-u32 table-u8 suffix
+//   session  := tenant NUL client-id                       subscription := tenant NUL client-id NUL filter
+//   retained := tenant NUL level (NUL level)*              due          := due-ms-u64 retained
+//   cursor   := uid-u64 log-u32                            holder       := uid-u64
+//
+// NUL occurs in no tenant, client id, topic or filter [MQTT-1.5.4-2], so the components need no escape, keys sort by component, and a topic
+// is next to its children: the topics that a literal prefix covers are one range.
+import { prefixEnd, writeUint64 } from '#base/bytes'
+import { PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import { hasWildcard, literalPrefix } from '#base/topic-filter'
+import type { SessionKey } from '#contract/record/session'
+
+/** The tenant of everything that names none. */
+export const TENANT_DEFAULT = 'default'
+
+const LAYER = 0x6d
+const PREFIX_BYTES = 6
+
+/** Numbers are part of the format: append only. */
+const TABLE = {
+  applied: 1,
+  barrier: 2,
+  sessionCounter: 3,
+  session: 4,
+  subscription: 5,
+  retainedHead: 6,
+  retainedBody: 7,
+  retainedDue: 8,
+  retainedCount: 9,
+  cursorHolder: 10,
+  cursor: 11,
+  node: 12,
+} as const
+
+export interface KeyRange {
+  readonly gte: Buffer
+  readonly lt: Buffer
+}
+
+/** The keys of one group. */
+export class GroupKeys {
+  readonly group: number
+  readonly applied: Buffer
+  /** Written with sync to make all earlier writes durable; its value is never read. */
+  readonly barrier: Buffer
+  readonly sessionCounter: Buffer
+  readonly retainedCount: Buffer
+
+  constructor(group: number) {
+    this.group = group
+    this.applied = this.#key(TABLE.applied, 0)
+    this.barrier = this.#key(TABLE.barrier, 0)
+    this.sessionCounter = this.#key(TABLE.sessionCounter, 0)
+    this.retainedCount = this.#key(TABLE.retainedCount, 0)
+  }
+
+  session(key: SessionKey): Buffer {
+    return this.#textKey(TABLE.session, sessionText(key))
+  }
+
+  sessions(): KeyRange {
+    return rangeOf(this.#key(TABLE.session, 0))
+  }
+
+  /** What every subscription of a session begins with. */
+  subscriptions(key: SessionKey): Buffer {
+    return this.#textKey(TABLE.subscription, `${sessionText(key)}\0`)
+  }
+
+  retainedHead(tenant: string, topic: string): Buffer {
+    return this.#textKey(TABLE.retainedHead, retainedText(tenant, topic))
+  }
+
+  retainedBody(tenant: string, topic: string): Buffer {
+    return this.#textKey(TABLE.retainedBody, retainedText(tenant, topic))
+  }
+
+  /** The heads that can match a filter: those of its literal prefix and everything below, nothing else. */
+  retainedHeads(tenant: string, filter: string): KeyRange {
+    if (!hasWildcard(filter)) {
+      const only = this.retainedHead(tenant, filter)
+      return { gte: only, lt: keyAfter(only) }
+    }
+    const prefix = literalPrefix(filter)
+    if (prefix === '') return rangeOf(this.#textKey(TABLE.retainedHead, `${tenant}\0`))
+    const gte = this.retainedHead(tenant, prefix.slice(0, -1))
+    return { gte, lt: Buffer.concat([gte, Buffer.of(1)]) }
+  }
+
+  retainedDue(dueMs: number, tenant: string, topic: string): Buffer {
+    const text = Buffer.from(retainedText(tenant, topic))
+    const key = this.#key(TABLE.retainedDue, 8 + text.length)
+    writeUint64(key, dueMs, PREFIX_BYTES)
+    text.copy(key, PREFIX_BYTES + 8)
+    return key
+  }
+
+  /** What is due at or before `nowMs`. */
+  retainedDues(nowMs: number): KeyRange {
+    const lt = this.#key(TABLE.retainedDue, 8)
+    writeUint64(lt, nowMs + 1, PREFIX_BYTES)
+    return { gte: this.#key(TABLE.retainedDue, 0), lt }
+  }
+
+  cursorHolder(uid: number): Buffer {
+    return this.#uidKey(TABLE.cursorHolder, uid)
+  }
+
+  cursorHolders(): KeyRange {
+    return rangeOf(this.#key(TABLE.cursorHolder, 0))
+  }
+
+  /** What every cursor of a session begins with. */
+  cursors(uid: number): Buffer {
+    return this.#uidKey(TABLE.cursor, uid)
+  }
+
+  node(node: number): Buffer {
+    const key = this.#key(TABLE.node, 4)
+    key.writeUInt32BE(node, PREFIX_BYTES)
+    return key
+  }
+
+  #textKey(table: number, text: string): Buffer {
+    const key = this.#key(table, Buffer.byteLength(text))
+    key.write(text, PREFIX_BYTES)
+    return key
+  }
+
+  #uidKey(table: number, uid: number): Buffer {
+    const key = this.#key(table, 8)
+    writeUint64(key, uid, PREFIX_BYTES)
+    return key
+  }
+
+  #key(table: number, suffixBytes: number): Buffer {
+    const key = Buffer.allocUnsafe(PREFIX_BYTES + suffixBytes)
+    key[0] = LAYER
+    key.writeUInt32BE(this.group, 1)
+    key[PREFIX_BYTES - 1] = table
+    return key
+  }
+}
+
+/** The smallest key after `key`. */
+export const keyAfter = (key: Buffer): Buffer => Buffer.concat([key, Buffer.of(0)])
+
+/** The order of two keys of one table, in whichever groups they are. */
+export const compareSuffix = (a: Buffer, b: Buffer): number => a.compare(b, PREFIX_BYTES, b.length, PREFIX_BYTES, a.length)
+
+/** All keys that begin with `prefix`. */
+export const rangeOf = (prefix: Buffer): KeyRange => ({ gte: prefix, lt: prefixEnd(prefix) })
+
+export function sessionKeyOf(key: Buffer): SessionKey {
+  const end = key.indexOf(0, PREFIX_BYTES)
+  return { tenant: key.toString('utf8', PREFIX_BYTES, end), clientId: key.toString('utf8', end + 1) }
+}
+
+/** The topic of a retained head. */
+export const topicOfHead = (key: Buffer, tenantBytes: number): string =>
+  key.toString('utf8', PREFIX_BYTES + tenantBytes + 1).replaceAll('\0', '/')
+
+export interface Due {
+  readonly dueMs: number
+  readonly tenant: string
+  readonly topic: string
+}
+
+export function dueOf(key: Buffer): Due {
+  const from = PREFIX_BYTES + 8
+  const end = key.indexOf(0, from)
+  return {
+    dueMs: Number(key.readBigUInt64BE(PREFIX_BYTES)),
+    tenant: key.toString('utf8', from, end),
+    topic: key.toString('utf8', end + 1).replaceAll('\0', '/'),
+  }
+}
+
+export const uidOfHolder = (key: Buffer): number => Number(key.readBigUInt64BE(PREFIX_BYTES))
+
+/** The last part of a cursor's key. */
+export function logBytes(log: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(log)
+  return bytes
+}
+
+/** What a thing with a name is hashed by. */
+export const placementBytes = (tenant: string, name: string): Buffer => Buffer.from(`${tenant}\0${name}`)
+
+/** Rejects what would break the key format. Throws invalid. */
+export function checkName(name: string, what: string): void {
+  if (name.includes('\0')) throw new PlatformError(ERROR_CODES.invalid, `the ${what} contains U+0000, which no name may`)
+}
+
+const sessionText = (key: SessionKey): string => `${key.tenant}\0${key.clientId}`
+
+const retainedText = (tenant: string, topic: string): string => `${tenant}\0${topic.replaceAll('/', '\0')}`

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// The retained view: the latest message of each topic, by position in its log (D10, Q14).
+//
+// A removal leaves a tombstone with its position, since a log's owner writes its retained records again, in order, from a watermark after a
+// crash: without it, a removed value would show up until its removal is written again. It stays for an hour of the proposers' time, which is
+// far longer than that takes. Even without any tombstone the view would end up right: the removal always comes again, too.
+import { assert, assertNever } from '#base/assert'
+import { decodeCount, encodeCount } from '../codec/count-codec.ts'
+import type { GroupKeys } from '../codec/key.ts'
+import { decodeHead, encodeHead, type RetainedHead } from '../codec/retained-codec.ts'
+import { COMMAND } from '../command/command.ts'
+import { decodeRetainedCommand, type EncodedWrite, type RetainedCommand, type RetainedReply } from '../command/retained-command.ts'
+import type { Machine, ReadSet, StateView } from './state-machine.ts'
+
+export const TOMBSTONE_MS = 3_600_000
+
+export class RetainedMachine implements Machine<RetainedCommand> {
+  readonly commandTypes = [COMMAND.retain, COMMAND.collectRetained]
+  readonly #keys: GroupKeys
+
+  constructor(keys: GroupKeys) {
+    this.#keys = keys
+  }
+
+  decode(type: number, body: Buffer): RetainedCommand {
+    return decodeRetainedCommand(type, body)
+  }
+
+  declareReads(command: RetainedCommand, reads: ReadSet): void {
+    reads.key(this.#keys.retainedCount)
+    if (command.kind === 'retain') {
+      for (const { topic } of command.writes) reads.key(this.#keys.retainedHead(command.tenant, topic))
+    } else {
+      for (const { tenant, topic } of command.dues) reads.key(this.#keys.retainedHead(tenant, topic))
+    }
+  }
+
+  apply(command: RetainedCommand, view: StateView): RetainedReply {
+    const before = decodeCount(view.get(this.#keys.retainedCount))
+    let count = before
+    switch (command.kind) {
+      case 'retain':
+        for (const write of command.writes) count += this.#store(command.tenant, write, command.nowMs, view)
+        break
+      case 'collect':
+        for (const { tenant, topic, dueMs } of command.dues) count += this.#collect(tenant, topic, dueMs, command.nowMs, view)
+        break
+      default:
+        return assertNever(command)
+    }
+    if (count !== before) view.put(this.#keys.retainedCount, encodeCount(count))
+    return count
+  }
+
+  /** Gives the change of the count. */
+  #store(tenant: string, write: EncodedWrite, nowMs: number, view: StateView): number {
+    const { topic, log, position, body } = write
+    const old = this.#head(tenant, topic, view)
+    if (old !== undefined && old.log === log && old.position >= position) return 0
+    if (body === undefined) {
+      this.#bury(tenant, topic, { log, position }, old, nowMs, view)
+    } else {
+      view.put(this.#keys.retainedBody(tenant, topic), body)
+      this.#replace(tenant, topic, { log, position, removed: false, dueMs: write.expiryMs, sizeBytes: body.length }, old, view)
+    }
+    return liveCount(body !== undefined) - liveCount(old !== undefined && !old.removed)
+  }
+
+  /** An expired message becomes a tombstone; a tombstone goes. */
+  #collect(tenant: string, topic: string, dueMs: number, nowMs: number, view: StateView): number {
+    assert(dueMs <= nowMs, 'only what is due is collected')
+    const old = this.#head(tenant, topic, view)
+    if (old === undefined || old.dueMs !== dueMs) return 0
+    if (!old.removed) {
+      this.#bury(tenant, topic, old, old, nowMs, view)
+      return -1
+    }
+    view.delete(this.#keys.retainedHead(tenant, topic))
+    view.delete(this.#keys.retainedDue(dueMs, tenant, topic))
+    return 0
+  }
+
+  #bury(
+    tenant: string,
+    topic: string,
+    at: { readonly log: number; readonly position: number },
+    old: RetainedHead | undefined,
+    nowMs: number,
+    view: StateView,
+  ): void {
+    view.delete(this.#keys.retainedBody(tenant, topic))
+    const tombstone = { log: at.log, position: at.position, removed: true, dueMs: nowMs + TOMBSTONE_MS, sizeBytes: 0 }
+    this.#replace(tenant, topic, tombstone, old, view)
+  }
+
+  #replace(tenant: string, topic: string, head: RetainedHead, old: RetainedHead | undefined, view: StateView): void {
+    if (old !== undefined && old.dueMs !== 0) view.delete(this.#keys.retainedDue(old.dueMs, tenant, topic))
+    if (head.dueMs !== 0) view.put(this.#keys.retainedDue(head.dueMs, tenant, topic), DUE)
+    view.put(this.#keys.retainedHead(tenant, topic), encodeHead(head))
+  }
+
+  #head(tenant: string, topic: string, view: StateView): RetainedHead | undefined {
+    const bytes = view.get(this.#keys.retainedHead(tenant, topic))
+    return bytes === undefined ? undefined : decodeHead(bytes)
+  }
+}
+
+/** All is in the key. */
+const DUE = Buffer.of(1)
+
+const liveCount = (live: boolean): number => (live ? 1 : 0)

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// The meta service of a node: the contract's MetaClient on the meta groups that run in this process.
+import { assert } from '#base/assert'
+import type { Component } from '#base/component'
+import { isPlatformError } from '#base/error'
+import type { Timer } from '#base/port/clock'
+import type { Logger } from '#base/port/logger'
+import type { Ports } from '#base/port/ports'
+import type {
+  CloseSessionRequest,
+  MetaClient,
+  OpenedSession,
+  OpenSessionRequest,
+  RetainedValue,
+  RetainedWrite,
+  SessionWrite,
+} from '#contract/client/meta-client'
+import type { BrokerIdentity, Session, SessionKey, Subscription, Will } from '#contract/record/session'
+import type { MetaGroupKind } from '../codec/applied-codec.ts'
+import type { CursorSave } from '../command/cursor-command.ts'
+import { registerNode } from '../command/node-command.ts'
+import { GroupClient } from './group-client.ts'
+import type { Proposer } from './proposer.ts'
+import { RetainedService } from './retained-service.ts'
+import { SessionService } from './session-service.ts'
+
+/** Between two collections of expired retained messages. The first one is this long after the start: by then what a crash left open has been written. */
+const COLLECT_INTERVAL_MS = 600_000
+
+export interface MetaGroups {
+  readonly metadata: Proposer
+  /** In the order of their ordinals. */
+  readonly offset: readonly Proposer[]
+  readonly data: readonly Proposer[]
+}
+
+type MetaPorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics'>
+
+export class MetaService implements MetaClient, Component {
+  readonly name = 'meta'
+  readonly #ports: MetaPorts
+  readonly #logger: Logger
+  readonly #metadata: GroupClient
+  /** All of the node, `#metadata` included. */
+  readonly #groups: readonly GroupClient[]
+  readonly #sessions: SessionService
+  readonly #retained: RetainedService
+  #state: 'new' | 'started' | 'stopping' = 'new'
+  #timer: Timer | undefined
+  /** The collection that is under way. */
+  #collecting: Promise<void> = Promise.resolve()
+
+  /** The groups must serve before the service is started, and until it has stopped. */
+  constructor(ports: MetaPorts, groups: MetaGroups) {
+    assert(groups.offset.length > 0 && groups.data.length > 0, 'there is at least one group of each kind')
+    this.#ports = ports
+    this.#logger = ports.logger.scope('meta')
+    const offset = clientsOf('offset', groups.offset, ports)
+    const data = clientsOf('data', groups.data, ports)
+    const metadata = clientsOf('metadata', [groups.metadata], ports)
+    this.#metadata = metadata[0] as GroupClient
+    this.#groups = [...metadata, ...offset, ...data]
+    this.#sessions = new SessionService(data, offset, this.#logger)
+    this.#retained = new RetainedService(data)
+    ports.metrics.gauge('meta_retained_messages', 'Retained messages, expired ones counted until they are collected.', () =>
+      this.#retained.count(),
+    )
+  }
+
+  async start(): Promise<void> {
+    await this.#retained.start()
+    const cursors = await this.#sessions.collectCursors()
+    if (cursors > 0) this.#logger.log('info', 'removed the cursors of sessions that had ended', { sessions: cursors })
+    this.#state = 'started'
+    this.#scheduleCollection()
+  }
+
+  async stop(): Promise<void> {
+    this.#state = 'stopping'
+    this.#timer?.cancel()
+    await Promise.all([this.#collecting, ...this.#groups.map((group) => group.stop())])
+  }
+
+  unready(): string | undefined {
+    return this.#state === 'started' ? undefined : `the meta service is ${this.#state === 'new' ? 'starting' : 'stopping'}`
+  }
+
+  async registerNode(node: number, nowMs: number): Promise<BrokerIdentity> {
+    return { node, bootEpoch: await this.#metadata.submit(registerNode(node, nowMs)) }
+  }
+
+  openSession(request: OpenSessionRequest): Promise<OpenedSession> {
+    return this.#sessions.open(request)
+  }
+
+  closeSession(request: CloseSessionRequest): Promise<SessionWrite> {
+    return this.#sessions.close(request)
+  }
+
+  takeWill(key: SessionKey, uid: number, epoch: number): Promise<Will | undefined> {
+    return this.#sessions.takeWill(key, uid, epoch)
+  }
+
+  endSession(key: SessionKey, uid: number, epoch: number): Promise<SessionWrite> {
+    return this.#sessions.end(key, uid, epoch)
+  }
+
+  subscribe(key: SessionKey, epoch: number, subscriptions: readonly Subscription[]): Promise<SessionWrite> {
+    return this.#sessions.subscribe(key, epoch, subscriptions)
+  }
+
+  unsubscribe(key: SessionKey, epoch: number, filters: readonly string[]): Promise<SessionWrite> {
+    return this.#sessions.unsubscribe(key, epoch, filters)
+  }
+
+  saveCursors(saves: readonly CursorSave[]): Promise<void> {
+    return this.#sessions.saveCursors(saves)
+  }
+
+  sessions(after: SessionKey | undefined, count: number): Promise<readonly Session[]> {
+    return this.#sessions.list(after, count)
+  }
+
+  retain(writes: readonly RetainedWrite[]): Promise<void> {
+    return this.#retained.retain(writes, this.#ports.clock.realtime())
+  }
+
+  retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedValue[]> {
+    return this.#retained.read(filter, after, count, nowMs)
+  }
+
+  retainedCount(): number {
+    return this.#retained.count()
+  }
+
+  #scheduleCollection(): void {
+    if (this.#state === 'stopping') return
+    this.#timer = this.#ports.clock.after(COLLECT_INTERVAL_MS, () => {
+      this.#collecting = this.#collect()
+    })
+  }
+
+  async #collect(): Promise<void> {
+    try {
+      await this.#retained.collect(this.#ports.clock.realtime(), () => this.#state === 'stopping')
+    } catch (error) {
+      if (!isPlatformError(error)) throw error
+      if (this.#state === 'stopping') return
+      this.#logger.log('warn', 'expired retained messages stay until the next collection', { reason: error.message })
+    }
+    this.#scheduleCollection()
+  }
+}
+
+function clientsOf(kind: MetaGroupKind, groups: readonly Proposer[], ports: MetaPorts): readonly GroupClient[] {
+  const counters = {
+    commands: ports.metrics.counter('meta_commands_total', 'Commands proposed to the meta groups.', { kind }),
+    entries: ports.metrics.counter('meta_entries_total', 'Raft entries that the commands were packed into.', { kind }),
+  }
+  return groups.map((group) => new GroupClient(group, ports.kv, counters))
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions and their cursors, which lie in different groups: sessions by client, cursors by the uid of the session.
+import { must } from '#base/assert'
+import { crc32c } from '#base/crc32c'
+import { isPlatformError } from '#base/error'
+import type { KvPair } from '#base/port/kv'
+import type { Logger } from '#base/port/logger'
+import type { CloseSessionRequest, OpenedSession, OpenSessionRequest, SessionWrite } from '#contract/client/meta-client'
+import type { Cursor, Session, SessionKey, Subscription, Will } from '#contract/record/session'
+import { decodeCursor } from '../codec/cursor-codec.ts'
+import { checkName, compareSuffix, keyAfter, placementBytes, sessionKeyOf, uidOfHolder } from '../codec/key.ts'
+import { decodeSession, decodeSubscription, decodeWill, sessionOf, uidOfSession } from '../codec/session-codec.ts'
+import { type CursorSave, claimCursors, forgetCursors, saveCursors } from '../command/cursor-command.ts'
+import * as command from '../command/session-command.ts'
+import { scanRange } from '../scan.ts'
+import type { GroupClient } from './group-client.ts'
+
+/** Sessions in one command that saves or forgets cursors: bounds the size of a command. */
+const COMMAND_SESSIONS_MAX = 256
+const DONE: SessionWrite = Object.freeze({ kind: 'done' })
+const FENCED: SessionWrite = Object.freeze({ kind: 'fenced' })
+
+export class SessionService {
+  readonly #data: readonly GroupClient[]
+  readonly #offset: readonly GroupClient[]
+  readonly #logger: Logger
+
+  constructor(data: readonly GroupClient[], offset: readonly GroupClient[], logger: Logger) {
+    this.#data = data
+    this.#offset = offset
+    this.#logger = logger
+  }
+
+  async open(request: OpenSessionRequest): Promise<OpenedSession> {
+    const reply = await this.#groupOf(request).submit(command.openSession(request))
+    const { present, previous } = reply
+    const session = sessionOf(request, reply.session)
+    if (previous !== undefined && !present) this.#forget(previous.uid)
+    return {
+      session,
+      present,
+      previous: previous && sessionOf(request, previous),
+      subscriptions: reply.subscriptions.map(decodeSubscription),
+      cursors: present ? await this.#claim(session.uid, session.epoch) : [],
+    }
+  }
+
+  async close(request: CloseSessionRequest): Promise<SessionWrite> {
+    return this.#ended(await this.#groupOf(request).submit(command.closeSession(request)))
+  }
+
+  async end(key: SessionKey, uid: number, epoch: number): Promise<SessionWrite> {
+    return this.#ended(await this.#groupOf(key).submit(command.endSession(key, uid, epoch)))
+  }
+
+  async takeWill(key: SessionKey, uid: number, epoch: number): Promise<Will | undefined> {
+    const will = await this.#groupOf(key).submit(command.takeWill(key, uid, epoch))
+    return will && decodeWill(will)
+  }
+
+  async subscribe(key: SessionKey, epoch: number, subscriptions: readonly Subscription[]): Promise<SessionWrite> {
+    for (const { filter } of subscriptions) checkName(filter, 'topic filter')
+    return this.#groupOf(key).submit(command.subscribe(key, epoch, subscriptions))
+  }
+
+  async unsubscribe(key: SessionKey, epoch: number, filters: readonly string[]): Promise<SessionWrite> {
+    for (const filter of filters) checkName(filter, 'topic filter')
+    return this.#groupOf(key).submit(command.unsubscribe(key, epoch, filters))
+  }
+
+  async saveCursors(saves: readonly CursorSave[]): Promise<void> {
+    const commands = this.#byOffsetGroup(saves, ({ uid }) => uid)
+    await Promise.all(commands.map(([group, part]) => group.submit(saveCursors(part))))
+  }
+
+  /** Pages in the order of (tenant, client id), by the order of their UTF-8. */
+  async list(after: SessionKey | undefined, count: number): Promise<readonly Session[]> {
+    const pages = await Promise.all(this.#data.map((group) => this.#page(group, after, count)))
+    const merged = pages.length === 1 ? must(pages[0], 'there is a data group') : pages.flat().sort((a, b) => compareSuffix(a.key, b.key))
+    return merged.slice(0, count).map(({ key, value }) => sessionOf(sessionKeyOf(key), decodeSession(value)))
+  }
+
+  /**
+   * Removes cursors whose session has ended, which a crash between the two writes leaves behind. Harmless while sessions come and go: a cursor seen
+   * first belongs to a session that began before, and is found by the scan that follows unless it has ended. Resolves with how many there were.
+   */
+  async collectCursors(): Promise<number> {
+    const uids = new Set<number>()
+    for (const group of this.#offset) {
+      await group.barrier()
+      await scanRange(group.kv, group.keys.cursorHolders(), ({ key }) => {
+        uids.add(uidOfHolder(key))
+        return true
+      })
+    }
+    if (uids.size === 0) return 0
+    for (const group of this.#data) {
+      await group.barrier()
+      await scanRange(group.kv, group.keys.sessions(), ({ value }) => {
+        uids.delete(uidOfSession(value))
+        return uids.size > 0
+      })
+    }
+    for (const [group, part] of this.#byOffsetGroup([...uids], (uid) => uid)) await group.submit(forgetCursors(part))
+    return uids.size
+  }
+
+  async #page(group: GroupClient, after: SessionKey | undefined, count: number): Promise<readonly KvPair[]> {
+    await group.barrier()
+    const { gte, lt } = group.keys.sessions()
+    const pairs: KvPair[] = []
+    await scanRange(group.kv, { gte: after === undefined ? gte : keyAfter(group.keys.session(after)), lt }, (pair) => {
+      pairs.push(pair)
+      return pairs.length < count
+    })
+    return pairs
+  }
+
+  async #claim(uid: number, epoch: number): Promise<readonly Cursor[]> {
+    return (await this.#offsetGroupOf(uid).submit(claimCursors(uid, epoch))).map(decodeCursor)
+  }
+
+  #ended(reply: command.CloseReply): SessionWrite {
+    if (reply.kind === 'fenced') return FENCED
+    if (reply.endedUid !== command.UID_NONE) this.#forget(reply.endedUid)
+    return DONE
+  }
+
+  /** Nobody waits for it: what is left behind is found at the next start. */
+  #forget(uid: number): void {
+    this.#offsetGroupOf(uid)
+      .submit(forgetCursors([uid]))
+      .catch((error: unknown) => {
+        if (!isPlatformError(error)) throw error
+        this.#logger.log('debug', 'cursors of an ended session stay until the next start', { uid, reason: error.message })
+      })
+  }
+
+  #groupOf(key: SessionKey): GroupClient {
+    checkName(key.tenant, 'tenant')
+    checkName(key.clientId, 'client id')
+    return must(this.#data[crc32c(placementBytes(key.tenant, key.clientId)) % this.#data.length], 'there is a data group')
+  }
+
+  #offsetGroupOf(uid: number): GroupClient {
+    return must(this.#offset[uid % this.#offset.length], 'there is an offset group')
+  }
+
+  #byOffsetGroup<T>(items: readonly T[], uidOf: (item: T) => number): (readonly [GroupClient, readonly T[]])[] {
+    const open = new Map<GroupClient, T[]>()
+    const parts: [GroupClient, T[]][] = []
+    for (const item of items) {
+      const group = this.#offsetGroupOf(uidOf(item))
+      let part = open.get(group)
+      if (part === undefined || part.length === COMMAND_SESSIONS_MAX) {
+        part = []
+        open.set(group, part)
+        parts.push([group, part])
+      }
+      part.push(item)
+    }
+    return parts
+  }
+}
