@@ -63,8 +63,9 @@ async function register(session: SessionCore, request: SubscriptionRequest, iden
   const { filter, noLocal, retainAsPublished } = request
   const { context } = session
   const began = await context.store.register(filter)
-  // A subscription that is replaced goes on: what it was owed it is still owed [MQTT-3.8.4-3].
-  const since = session.subscriptions.get(filter)?.since ?? began
+  // A subscription that is replaced goes on: what it was owed it is still owed [MQTT-3.8.4-3]. At QoS 0 it was owed nothing that is not sent.
+  const replaced = session.subscriptions.get(filter)
+  const since = replaced !== undefined && replaced.qos > 0 ? replaced.since : began
   const qos = Math.min(request.qos, context.config.maxQos)
   return { request, began, subscription: { filter, qos, noLocal, retainAsPublished, identifier, since } }
 }
