@@ -66,7 +66,13 @@ function appending(story: Story): void {
 
   story('entries of all kinds and sizes come back as they were written', async (create) => {
     const store = await opened(create)
-    const written = [entry(1, 1, '', 'empty'), entry(2, 1, 'x'), entry(3, 1, '', 'normal'), entry(4, 2, Buffer.alloc(5000, 7)), entry(5, 2, 'voters', 'conf')]
+    const written = [
+      entry(1, 1, '', 'empty'),
+      entry(2, 1, 'x'),
+      entry(3, 1, '', 'normal'),
+      entry(4, 2, Buffer.alloc(5000, 7)),
+      entry(5, 2, 'voters', 'conf'),
+    ]
     await store.write([{ group: 7, entries: written }], SYNC)
     assert.deepEqual(await store.read(7, 1, 6, 1_000_000), written)
     await store.close()
@@ -76,7 +82,10 @@ function appending(story: Story): void {
     const store = await opened(create)
     await store.write([{ group: 1, entries: entries(1, 8, 1) }], SYNC)
     await store.write([{ group: 1, entries: entries(4, 5, 2) }], SYNC)
-    assert.deepEqual([3, 4, 5, 6].map((index) => store.term(1, index)), [1, 2, 2, undefined])
+    assert.deepEqual(
+      [3, 4, 5, 6].map((index) => store.term(1, index)),
+      [1, 2, 2, undefined],
+    )
     assert.deepEqual(await store.read(1, 1, 6, 1_000_000), [...entries(1, 3, 1), ...entries(4, 5, 2)])
     await assert.rejects(store.read(1, 6, 7, 100), outOfRange)
     await store.close()
@@ -84,8 +93,14 @@ function appending(story: Story): void {
 
   story('a batch serves many groups, and each keeps its own log (M1)', async (create) => {
     const store = await opened(create)
-    await store.write([1, 2, 3].map((group) => ({ group, entries: entries(1, group, group) })), SYNC)
-    await store.write([2, 3].map((group) => ({ group, entries: entries(group + 1, group + 1, 9) })), { sync: false })
+    await store.write(
+      [1, 2, 3].map((group) => ({ group, entries: entries(1, group, group) })),
+      SYNC,
+    )
+    await store.write(
+      [2, 3].map((group) => ({ group, entries: entries(group + 1, group + 1, 9) })),
+      { sync: false },
+    )
     assert.deepEqual(await store.read(1, 1, 2, 1_000_000), entries(1, 1, 1))
     assert.deepEqual(await store.read(2, 1, 4, 1_000_000), [...entries(1, 2, 2), entry(3, 9)])
     assert.equal(store.term(1, 2), undefined)
@@ -114,7 +129,13 @@ function reading(story: Story): void {
   story('a read spans everything that was written in between', async (create) => {
     const store = await opened(create)
     for (let index = 1; index <= 60; index++) {
-      await store.write([{ group: 1, entries: [entry(index, 1)] }, { group: 2, entries: [entry(index, 2, Buffer.alloc(50, index))] }], { sync: index % 3 === 0 })
+      await store.write(
+        [
+          { group: 1, entries: [entry(index, 1)] },
+          { group: 2, entries: [entry(index, 2, Buffer.alloc(50, index))] },
+        ],
+        { sync: index % 3 === 0 },
+      )
     }
     assert.deepEqual(await store.read(1, 1, 61, 1_000_000), entries(1, 60, 1))
     await store.close()
@@ -134,7 +155,10 @@ function starting(story: Story): void {
   story('a log can begin after a snapshot', async (create) => {
     const store = await opened(create)
     await store.write([{ group: 1, start: start(10, 3), entries: [] }], SYNC)
-    assert.deepEqual([9, 10, 11].map((index) => store.term(1, index)), [undefined, 3, undefined])
+    assert.deepEqual(
+      [9, 10, 11].map((index) => store.term(1, index)),
+      [undefined, 3, undefined],
+    )
     await store.write([{ group: 1, entries: entries(11, 12, 4) }], SYNC)
     assert.deepEqual(await store.read(1, 11, 13, 1_000_000), entries(11, 12, 4))
     await store.close()
@@ -144,7 +168,10 @@ function starting(story: Story): void {
     const store = await opened(create)
     await store.write([{ group: 1, entries: entries(1, 9, 1) }], SYNC)
     await store.write([{ group: 1, start: start(6, 1), entries: [] }], SYNC)
-    assert.deepEqual([5, 6, 7, 9, 10].map((index) => store.term(1, index)), [undefined, 1, 1, 1, undefined])
+    assert.deepEqual(
+      [5, 6, 7, 9, 10].map((index) => store.term(1, index)),
+      [undefined, 1, 1, 1, undefined],
+    )
     await assert.rejects(store.read(1, 6, 8, 100), outOfRange)
     assert.deepEqual(await store.read(1, 7, 10, 1_000_000), entries(7, 9, 1))
     await store.write([{ group: 1, start: start(9, 1), entries: entries(10, 11, 2) }], SYNC)
@@ -154,10 +181,28 @@ function starting(story: Story): void {
 
   story('a start of another term, or beyond the end, replaces the log (R41)', async (create) => {
     const store = await opened(create)
-    await store.write([{ group: 1, entries: entries(1, 9, 1) }, { group: 2, entries: entries(1, 3, 1) }], SYNC)
-    await store.write([{ group: 1, start: start(6, 2), entries: [] }, { group: 2, start: start(20, 5), entries: entries(21, 22, 5) }], SYNC)
-    assert.deepEqual([6, 7].map((index) => store.term(1, index)), [2, undefined])
-    assert.deepEqual([3, 20, 22].map((index) => store.term(2, index)), [undefined, 5, 5])
+    await store.write(
+      [
+        { group: 1, entries: entries(1, 9, 1) },
+        { group: 2, entries: entries(1, 3, 1) },
+      ],
+      SYNC,
+    )
+    await store.write(
+      [
+        { group: 1, start: start(6, 2), entries: [] },
+        { group: 2, start: start(20, 5), entries: entries(21, 22, 5) },
+      ],
+      SYNC,
+    )
+    assert.deepEqual(
+      [6, 7].map((index) => store.term(1, index)),
+      [2, undefined],
+    )
+    assert.deepEqual(
+      [3, 20, 22].map((index) => store.term(2, index)),
+      [undefined, 5, 5],
+    )
     await store.write([{ group: 1, entries: entries(7, 7, 3) }], SYNC)
     assert.deepEqual(await store.read(1, 7, 8, 1_000_000), entries(7, 7, 3))
     await store.close()
@@ -180,7 +225,10 @@ function freeing(story: Story): void {
     }
     const before = store.pressure()
     assert.ok(before.bytes >= 80 * 60)
-    assert.deepEqual(before.holders.map(({ group }) => group), [1, 2])
+    assert.deepEqual(
+      before.holders.map(({ group }) => group),
+      [1, 2],
+    )
     const starts = new Map([1, 2].map((group) => [group, 0]))
     for (let rounds = 0; rounds < 100 && store.pressure().holders.length > 0; rounds++) {
       const batch = store.pressure().holders.map(({ group, compactTo }) => ({ group, start: start(compactTo, 1), entries: [] }))
@@ -218,7 +266,11 @@ function surviving(story: Story): void {
     for (let round = 1; round <= 30; round++) {
       const batch = [
         { group: 1, entries: entries(round * 2 - 1, round * 2, round), hardState: hardState(round, 1, round) },
-        { group: 2, entries: entries(Math.max(1, round - 3), round, round), ...(round === 20 ? { start: start(15, 18, [4, 5], [6]) } : {}) },
+        {
+          group: 2,
+          entries: entries(Math.max(1, round - 3), round, round),
+          ...(round === 20 ? { start: start(15, 18, [4, 5], [6]) } : {}),
+        },
         { group: 3, entries: [], hardState: hardState(round, 2 ** 40, 0) },
       ]
       model.write(batch)

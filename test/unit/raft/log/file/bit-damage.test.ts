@@ -16,7 +16,8 @@ describe('isSingleBitFlip', () => {
         assert.ok(isSingleBitFlip(crc32c(bytes), stored, length), `bit ${bit} of ${length} bytes`)
         bytes[bit >>> 3]! ^= 1 << (bit & 7)
       }
-      for (let bit = 0; bit < 32; bit++) assert.ok(isSingleBitFlip(stored, (stored ^ (1 << bit)) >>> 0, length), `bit ${bit} of the checksum`)
+      for (let bit = 0; bit < 32; bit++)
+        assert.ok(isSingleBitFlip(stored, (stored ^ (1 << bit)) >>> 0, length), `bit ${bit} of the checksum`)
       assert.ok(!isSingleBitFlip(stored, stored, length), 'a right checksum needs no flip')
     }
   })
@@ -34,6 +35,7 @@ describe('isSingleBitFlip', () => {
       two[random.range(1024, 2047)]! ^= 1 << random.range(0, 7)
       assert.ok(!isSingleBitFlip(crc32c(two), stored, two.length), `two bits in round ${round}`)
     }
-    for (const length of [20, 40]) assert.ok(!isSingleBitFlip(crc32c(Buffer.alloc(length)), 0, length), 'zeros are no header with a flipped bit')
+    for (const length of [20, 40])
+      assert.ok(!isSingleBitFlip(crc32c(Buffer.alloc(length)), 0, length), 'zeros are no header with a flipped bit')
   })
 })

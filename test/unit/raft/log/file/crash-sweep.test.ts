@@ -10,10 +10,15 @@ import { dumpStore, entries, entry, hardState, LogModel, start } from '../log-mo
 import { ManualClock } from '../manual-clock.ts'
 
 const SEED = 20_240_607
-const OPTIONS = { directory: 'wal', segmentBytes: 1600, freeBytesMin: 0 }
+const OPTIONS = { directory: 'wal', segmentBytes: 1400, freeBytesMin: 0 }
 const IDLE_MS = 10
 
-type Step = { readonly batch: readonly GroupWrite[]; readonly sync: boolean } | 'reclaim' | 'idle' | 'restart'
+interface Write {
+  readonly batch: readonly GroupWrite[]
+  readonly sync: boolean
+}
+
+type Step = Write | 'reclaim' | 'idle' | 'restart'
 
 const write = (sync: boolean, ...batch: GroupWrite[]): Step => ({ batch, sync })
 
@@ -23,7 +28,7 @@ const HISTORY: readonly Step[] = [
   write(false, { group: 1, entries: [], hardState: hardState(1, 1, 3) }),
   write(true, { group: 2, entries: [entry(1, 1, Buffer.alloc(700, 5))], hardState: hardState(1, 2, 0) }),
   'idle',
-  write(false, { group: 1, entries: entries(4, 6, 1) }),
+  write(false, { group: 1, entries: [entry(4, 1, Buffer.alloc(400, 4)), ...entries(5, 6, 1)] }),
   write(false, { group: 2, entries: entries(2, 3, 1) }),
   write(true, { group: 1, entries: entries(5, 5, 2), hardState: hardState(2, 3, 4) }),
   write(true, { group: 2, entries: [entry(4, 1, Buffer.alloc(900, 6))] }),
@@ -41,17 +46,17 @@ const HISTORY: readonly Step[] = [
   write(true, { group: 1, entries: entries(8, 9, 2) }),
 ]
 
-/** What every prefix of the writes leaves, the empty one first. */
-function prefixes(): readonly string[] {
+const WRITES = HISTORY.filter((step) => typeof step !== 'string')
+
+/** What the log holds after the first `count` writes of the history. */
+function modelAfter(count: number): LogModel {
   const model = new LogModel()
-  const dumps = [model.dump()]
-  for (const step of HISTORY) {
-    if (typeof step === 'string') continue
-    model.write(step.batch)
-    dumps.push(model.dump())
-  }
-  return dumps
+  for (const { batch } of WRITES.slice(0, count)) model.write(batch)
+  return model
 }
+
+/** What every prefix of the writes leaves, the empty one first. */
+const prefixes = (): readonly string[] => Array.from({ length: WRITES.length + 1 }, (_, count) => modelAfter(count).dump())
 
 interface Run {
   readonly disk: SimDisk
@@ -130,6 +135,22 @@ async function interruptRecovery(disk: SimDisk, operations: number): Promise<Sim
   return (await Promise.race([done, power.cut])) === true ? undefined : restarted
 }
 
+const LATER: readonly (readonly GroupWrite[])[] = [1, 2, 3].map((index) => [
+  { group: 9, entries: [entry(index, 7, Buffer.alloc(60, index))] },
+])
+
+/** Recovers, writes on, and returns what the log of `count` writes must hold then. */
+async function goOn(disk: SimDisk, count: number): Promise<string> {
+  const store = new FileLogStore(disk, new ManualClock(), OPTIONS)
+  await store.open()
+  const model = modelAfter(count)
+  for (const batch of LATER) {
+    await store.write(batch, { sync: true })
+    model.write(batch)
+  }
+  return model.dump()
+}
+
 const LOSSES: readonly Unsynced[] = ['none', 'all', 'some', 'some', 'some', 'some']
 
 describe(`power loss at every operation of the log (seed ${SEED})`, () => {
@@ -145,11 +166,15 @@ describe(`power loss at every operation of the log (seed ${SEED})`, () => {
         const dump = await recoverAndDump(disk)
         assert.ok(allowed.includes(dump), `${where}: writes ${run.synced} to ${run.begun} allowed, found\n${dump}`)
         assert.equal(await recoverAndDump(disk.clone().kill()), dump, `${where}: the second open differs`)
-        assert.equal(await recoverAndDump(disk.crash(random, 'none')), dump, `${where}: what was recovered was not durable`)
+        assert.equal(await recoverAndDump(disk.clone().crash(random, 'none')), dump, `${where}: what was recovered was not durable`)
+        const later = await goOn(disk, dumps.indexOf(dump))
+        assert.equal(await recoverAndDump(disk.crash(random, 'none')), later, `${where}: what was written after the recovery is not there`)
       }
       if (run.complete) {
         assert.ok(operations > 60, 'the history has many operations to interrupt')
         assert.equal(run.synced, dumps.length - 1)
+        const bases = run.disk.paths().filter((path) => path.endsWith('.log'))
+        assert.ok(bases.length > 1 && !bases[0]!.includes('00000000000000000000'), 'files were begun, and the first ones freed')
         return
       }
     }
@@ -180,12 +205,20 @@ describe(`power loss at every operation of the log (seed ${SEED})`, () => {
 
   it('the death of the process alone loses nothing that a write returned for', async () => {
     const dumps = prefixes()
+    const random = new SimRandom(SEED)
     for (let operations = 0; ; operations++) {
       const run = await play(operations)
-      const found = dumps.indexOf(await recoverAndDump(run.disk.kill({})))
+      const disk = run.disk.kill({})
+      const found = dumps.indexOf(await recoverAndDump(disk))
       assert.ok(
         found >= run.begun - 1 && found <= run.begun,
         `process died after operation ${operations}: ${found} of ${run.begun} writes found`,
+      )
+      const later = await goOn(disk, found)
+      assert.equal(
+        await recoverAndDump(disk.crash(random, 'none')),
+        later,
+        `process died after operation ${operations}, and the power went later`,
       )
       if (run.complete) return
     }

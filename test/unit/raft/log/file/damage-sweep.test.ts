@@ -11,7 +11,7 @@ import { dumpStore, entries, entry, hardState, LogModel, start } from '../log-mo
 import { ManualClock } from '../manual-clock.ts'
 
 const IDLE_MS = 10
-const OPTIONS = { directory: 'wal', segmentBytes: 650, freeBytesMin: 0, idleMs: IDLE_MS }
+const OPTIONS = { directory: 'wal', segmentBytes: 450, freeBytesMin: 0, idleMs: IDLE_MS }
 
 const BATCHES: readonly (readonly GroupWrite[])[] = [
   [{ group: 1, entries: entries(1, 2, 1), hardState: hardState(1, 2, 0), start: start(0, 0) }],
@@ -91,7 +91,8 @@ async function sweep(ending: Ending, masks: (offset: number) => readonly number[
       }
     }
     assert.deepEqual(disk.paths(), logs.disk.paths())
-    for (const file of disk.paths()) assert.deepEqual(disk.bytes(file), logs.disk.bytes(file), `${file} was changed though the log refused to open`)
+    for (const file of disk.paths())
+      assert.deepEqual(disk.bytes(file), logs.disk.bytes(file), `${file} was changed though the log refused to open`)
   }
 }
 
@@ -184,21 +185,20 @@ describe('a log that was cut', () => {
     }
   })
 
-  it('is refused when the last file is of another log of the same shape', async () => {
-    const logs = await sample('marked')
-    const disk = logs.disk.clone()
+  it('is refused when a frame, or a file, is of another log of the same shape', async () => {
+    const logs = await sample('killed')
     const other = new SimDisk()
     const store = new FileLogStore(other, new ManualClock(), OPTIONS)
     await store.open()
-    for (const batch of BATCHES)
-      await store.write(
-        batch.map((write) => ({ ...write, hardState: hardState(9, 9, 0) })),
-        { sync: true },
-      )
-    const foreign = segments(other).find((path) => !logs.files.includes(path) || path === segments(other).at(-1))!
-    const base = foreign.slice('wal/'.length)
-    const file = disk.paths().includes(`wal/${base}`) ? await disk.open(`wal/${base}`, 'open') : await disk.open(`wal/${base}`, 'create')
-    await file.write(0, [other.bytes(foreign)])
-    assert.equal(await outcome(disk), 'refused')
+    for (const [at, batch] of BATCHES.entries())
+      await store.write(at === 0 ? [{ ...batch[0]!, hardState: hardState(1, 1, 0) }] : batch, { sync: true })
+    const last = logs.files.at(-1)!
+    const bytes = other.bytes(last)
+    assert.equal(bytes.length, logs.disk.bytes(last).length, 'the logs differ in what they say, not in where')
+    for (const from of [0, logs.steps.at(-2)!.size]) {
+      const disk = logs.disk.clone()
+      await (await disk.open(last, 'open')).write(from, [bytes.subarray(from)])
+      assert.equal(await outcome(disk), 'refused', `bytes from ${from} on`)
+    }
   })
 })

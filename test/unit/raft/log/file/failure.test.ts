@@ -65,11 +65,12 @@ describe('a log whose disk fails', () => {
     const disk = new SimDisk()
     const store = await opened(disk)
     await store.write(batchOf(1), SYNC)
+    await store.write(batchOf(2, 700), { sync: false })
     disk.fail('sync')
-    await assert.rejects(store.write(batchOf(2), SYNC))
+    await assert.rejects(store.write(batchOf(3, 700), SYNC))
     const restarted = disk.kill()
     const shown = await dump(restarted)
-    assert.equal(shown, modelOf(2), 'the cache shows the write that was never synced')
+    assert.match(shown, /; 3@1 normal/, 'the cache shows the writes that were never synced')
     const random = new SimRandom(1)
     assert.equal(await dump(restarted.crash(random, 'none')), shown, 'what a recovery showed survives the power')
   })
@@ -109,7 +110,10 @@ describe('a log whose disk is full', () => {
     await store.write(batchOf(1, 1700), SYNC)
     const before = disk.paths().map((path) => [path, disk.bytes(path)])
     await assert.rejects(store.write(batchOf(2, 1700), SYNC), failsWith(ERROR_CODES.diskFull))
-    assert.deepEqual(disk.paths().map((path) => [path, disk.bytes(path)]), before)
+    assert.deepEqual(
+      disk.paths().map((path) => [path, disk.bytes(path)]),
+      before,
+    )
     const again = await opened(disk.kill({ capacityBytes: 100_000 }), options)
     await again.write(batchOf(2, 1700), SYNC)
     assert.equal((await again.read(1, 1, 3, 10_000)).length, 2)
@@ -128,7 +132,10 @@ describe('what a write costs and leaves', () => {
     })
     const store = await opened(disk, { ...OPTIONS, segmentBytes: 100_000 })
     operations.length = 0
-    await store.write([1, 2, 3, 4, 5].map((group) => ({ group, entries: entries(1, 20, 1) })), SYNC)
+    await store.write(
+      [1, 2, 3, 4, 5].map((group) => ({ group, entries: entries(1, 20, 1) })),
+      SYNC,
+    )
     assert.deepEqual(operations, ['write', 'sync'])
     await store.write([{ group: 1, entries: entries(21, 21, 1) }], { sync: false })
     assert.deepEqual(operations, ['write', 'sync', 'write'])
@@ -171,6 +178,10 @@ describe('what a write costs and leaves', () => {
     const restarted = disk.kill()
     for (let offset = synced; offset < synced + 40; offset++) restarted.damage(path, offset, 0x5a)
     assert.equal(await dump(restarted), modelOf(1))
+    // Of the same length as the lost one: what was behind it must not join on to it.
+    const again = await opened(restarted)
+    await again.write(batchOf(2), SYNC)
+    assert.equal(await dump(restarted.kill()), modelOf(2))
   })
 
   it('the clean end goes, durably, before the first write after it', async () => {
@@ -200,6 +211,21 @@ describe('what a write costs and leaves', () => {
   })
 })
 
+describe('files', () => {
+  it('a batch larger than a file has a file to itself, and leaves no empty one', async () => {
+    const disk = new SimDisk()
+    const store = await opened(disk)
+    for (const [at, bytes] of [100, 5000, 5000, 100, 100].entries()) await store.write(batchOf(at + 1, bytes), SYNC)
+    const sizes = disk.paths().map((path) => disk.bytes(path).length)
+    assert.deepEqual(
+      sizes.map((size) => Math.floor(size / 1000)),
+      [0, 5, 5, 0],
+    )
+    assert.equal((await store.read(1, 1, 6, 100_000)).length, 5)
+    await store.close()
+  })
+})
+
 describe('freed files', () => {
   it('a read that began before its file was freed still gets its entries', async () => {
     const gate: { open: () => void; wait: Promise<void> | undefined } = { open: () => {}, wait: undefined }
@@ -214,7 +240,10 @@ describe('freed files', () => {
     await store.reclaim()
     assert.equal(disk.paths().filter((path) => path.endsWith('.log')).length, 1, 'all but the active file are gone')
     gate.open()
-    assert.deepEqual((await reading).map(({ index }) => index), Array.from({ length: 40 }, (_, at) => at + 1))
+    assert.deepEqual(
+      (await reading).map(({ index }) => index),
+      Array.from({ length: 40 }, (_, at) => at + 1),
+    )
     await store.close()
   })
 

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the log says, in memory: every group with its hard state, its start and where its entries are. Frames are applied to it from their encoded
+// table, the same way when they are written and when they are recovered, so the two cannot differ.
+import { assert, must } from '#base/assert'
+import { readUint64 } from '#base/bytes'
+import {
+  type ConfState,
+  type GroupId,
+  type HardState,
+  INDEX_NONE,
+  type LogIndex,
+  type LogStart,
+  NODE_NONE,
+  type Term,
+} from '../../core/message.ts'
+import type { GroupWrite, LogPressure, RecoveredGroup } from '../../log-store.ts'
+import { EntryIndex } from './entry-index.ts'
+import { entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
+
+const HARD_STATE_NONE: HardState = Object.freeze({ term: 0, vote: NODE_NONE, commit: INDEX_NONE })
+const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: 0, conf: Object.freeze({ voters: [], learners: [] }) })
+
+export class GroupLog {
+  readonly group: GroupId
+  readonly entries = new EntryIndex()
+  hardState = HARD_STATE_NONE
+  start = START_NONE
+  /** The write that last named this group: a batch names it once. */
+  turn = 0
+
+  constructor(group: GroupId) {
+    this.group = group
+  }
+
+  term(index: LogIndex): Term | undefined {
+    if (index === this.start.index) return this.start.term
+    return this.entries.has(index) ? this.entries.term(index) : undefined
+  }
+
+  /** A start inside the log, of the same term there, is a compaction; any other replaces the log (Raft section 7). */
+  keepsEntries(start: LogStart): boolean {
+    return this.term(start.index) === start.term
+  }
+}
+
+export class GroupTable {
+  readonly #groups = new Map<GroupId, GroupLog>()
+  #turn = 0
+  /** Position of the first segment that is needed. */
+  #first: LogPosition = 0
+
+  get first(): LogPosition {
+    return this.#first
+  }
+
+  get(group: GroupId): GroupLog | undefined {
+    return this.#groups.get(group)
+  }
+
+  /** Whether the entries after the start of this write stay. */
+  readonly keeps = ({ group, start }: GroupWrite): boolean => start !== undefined && this.#groups.get(group)?.keepsEntries(start) === true
+
+  /** Asserts what every caller owes: dense entries that join the log, each group once. */
+  check(writes: readonly GroupWrite[]): void {
+    const turn = ++this.#turn
+    for (const { group, entries, start } of writes) {
+      const log = this.#obtain(group)
+      assert(log.turn !== turn, 'a batch names each group once')
+      log.turn = turn
+      let low = log.start.index
+      let last = log.entries.last
+      if (start !== undefined) {
+        assert(start.index >= low, 'the start of a log never goes back')
+        low = start.index
+        if (last < low || !log.keepsEntries(start)) last = low
+      }
+      for (const { index } of entries) {
+        assert(index > low && index <= last + 1, `entries of group ${group} follow on the log without a gap`)
+        low = index
+        last = index
+      }
+    }
+  }
+
+  /** Takes over a frame, of which `head` is the header, the table and the data of all records but entries. */
+  apply(head: Buffer): void {
+    const records = head.readUInt32BE(FRAME_AT.records)
+    const position = readUint64(head, FRAME_AT.position)
+    let dataAt = FRAME_HEADER_BYTES + records * RECORD_BYTES
+    for (let record = 0, at = FRAME_HEADER_BYTES; record < records; record++, at += RECORD_BYTES) {
+      this.#applyRecord(head, at, position, dataAt)
+      dataAt += head.readUInt32BE(at + RECORD_AT.length)
+    }
+  }
+
+  /** Writes that repeat the hard state and start of every group, by group id. */
+  state(): readonly GroupWrite[] {
+    return this.#sorted().map(({ group, hardState, start }) => ({ group, entries: [], hardState, start }))
+  }
+
+  /** Ends a recovery. Returns what was recovered, or a sentence on entries that the log should hold and does not. */
+  settle(): readonly RecoveredGroup[] | string {
+    const recovered: RecoveredGroup[] = []
+    for (const { group, hardState, start, entries } of this.#sorted()) {
+      if (entries.base < start.index) entries.dropThrough(start.index)
+      if (entries.base > start.index) return `entries ${start.index + 1} to ${entries.base} of group ${group} are missing`
+      recovered.push({ group, hardState, start, lastIndex: entries.last })
+    }
+    return recovered
+  }
+
+  /** Position of the oldest entry that is needed; Infinity when there is none. */
+  oldest(): LogPosition {
+    let oldest = Number.POSITIVE_INFINITY
+    for (const { entries } of this.#groups.values()) {
+      if (entries.last > entries.base) oldest = Math.min(oldest, entries.position(entries.base + 1))
+    }
+    return oldest
+  }
+
+  /** The groups with entries before `position`, and the last of those entries. */
+  holders(position: LogPosition): LogPressure['holders'] {
+    const holders: { group: GroupId; compactTo: LogIndex }[] = []
+    for (const { group, entries } of this.#sorted()) {
+      const compactTo = entries.lastBefore(position)
+      if (compactTo > entries.base) holders.push({ group, compactTo })
+    }
+    return holders
+  }
+
+  #applyRecord(head: Buffer, at: number, framePosition: LogPosition, dataAt: number): void {
+    const kind = head.readUInt8(at + RECORD_AT.kind)
+    const term = readUint64(head, at + RECORD_AT.term)
+    const index = readUint64(head, at + RECORD_AT.index)
+    if (kind === RECORD.first) {
+      this.#first = index
+      return
+    }
+    const log = this.#obtain(head.readUInt32BE(at + RECORD_AT.group))
+    if (entryKindOf(kind) !== undefined) {
+      const { entries } = log
+      if (index <= entries.last) entries.truncateFrom(index)
+      // Only in a recovery, where the entries before may be in a segment that is gone because nobody needs them. `settle` has the last word.
+      else if (index > entries.last + 1) entries.reset(index - 1)
+      entries.append(kind, term, framePosition + dataAt, head.readUInt32BE(at + RECORD_AT.length), head.readUInt32BE(at + RECORD_AT.crc))
+    } else if (kind === RECORD.hardState) {
+      log.hardState = { term, vote: readUint64(head, dataAt), commit: index }
+    } else {
+      assert(kind === RECORD.startKeeping || kind === RECORD.startClearing, 'every kind of record is known')
+      log.start = { index, term, conf: decodeConf(head, dataAt) }
+      if (kind === RECORD.startClearing) log.entries.reset(index)
+      else log.entries.dropThrough(index)
+    }
+  }
+
+  #obtain(group: GroupId): GroupLog {
+    let log = this.#groups.get(group)
+    if (log === undefined) {
+      log = new GroupLog(group)
+      this.#groups.set(group, log)
+    }
+    return log
+  }
+
+  #sorted(): readonly GroupLog[] {
+    const groups = [...this.#groups.keys()].sort((a, b) => a - b)
+    return groups.map((group) => must(this.#groups.get(group), 'a key of the map is in it'))
+  }
+}
+
+function decodeConf(from: Buffer, at: number): ConfState {
+  const voters = from.readUInt32BE(at)
+  const learners = from.readUInt32BE(at + 4)
+  const ids = Array.from({ length: voters + learners }, (_, place) => readUint64(from, at + 8 + 8 * place))
+  return { voters: ids.slice(0, voters), learners: ids.slice(voters) }
+}
