@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the logs of one storage type count. The names are declared in service/engine-metrics.ts.
+import type { Counter } from '#base/port/metrics'
+import type { PlanCounters } from './catch-up.ts'
+
+export interface StripeMetrics {
+  readonly appendedRecords: Counter
+  readonly appendedBytes: Counter
+  /** Records that were not appended because their sequence was known. */
+  readonly duplicates: Counter
+  readonly plans: PlanCounters
+  readonly retentionRecords: Counter
+  readonly retentionBytes: Counter
+}

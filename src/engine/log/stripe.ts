@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// The proposing side of one log: gives records their positions, drops those it has already (D14), and answers when they are committed.
+import { assert, must } from '#base/assert'
+import { isPlatformError, PlatformError } from '#base/error'
+import { ERROR_CODES, type ErrorCode } from '#base/error-code'
+import type { AppendOutcome, LogId, Position, StorageType } from '#contract/client/engine-client'
+import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
+import { encodeForget, encodeRelease, type Release } from './control-record.ts'
+import { type Proposals, StripeMachine, type StripePorts, type StripeShare } from './stripe-machine.ts'
+import type { StripeMetrics } from './stripe-metrics.ts'
+
+/** A batch must fit into one entry of the log. */
+const BATCH_BYTES_MAX = 32 * 1024 * 1024
+
+/** Told once what became of a proposal, never before `propose` has returned, unless it is refused. */
+export interface ProposalWaiter {
+  committed(index: number, reply: unknown): void
+  failed(error: PlatformError): void
+}
+
+/** The group that replicates a log. A refusal is thrown, or told to the waiter at once. */
+export interface Proposer {
+  propose(data: Buffer, waiter: ProposalWaiter): void
+}
+
+type Done = (outcome: AppendOutcome) => void
+
+/** One batch on its way. */
+class Append implements ProposalWaiter {
+  readonly batch: RecordBatch
+  readonly base: Position
+  readonly end: Position
+  readonly term: number
+  readonly done: Done
+  /** Later batches that hold duplicates of its records. */
+  followers: Done[] | undefined
+  readonly #stripe: Stripe
+
+  constructor(stripe: Stripe, batch: RecordBatch, base: Position, term: number, done: Done) {
+    this.#stripe = stripe
+    this.batch = batch
+    this.base = base
+    this.end = base + batch.recordCount
+    this.term = term
+    this.done = done
+  }
+
+  committed(): void {
+    this.#stripe.appendCommitted(this)
+  }
+
+  failed(error: PlatformError): void {
+    this.#stripe.appendFailed(this, error)
+  }
+
+  settle(outcome: AppendOutcome): void {
+    this.done(outcome)
+    if (this.followers !== undefined) for (const done of this.followers) done(outcome)
+  }
+}
+
+interface WaitingRelease extends Release {
+  readonly resolve: (known: boolean) => void
+  readonly reject: (error: Error) => void
+}
+
+export class Stripe implements Proposals {
+  readonly machine: StripeMachine
+  readonly #ports: StripePorts
+  readonly #metrics: StripeMetrics
+  readonly #builder = new RecordBatchBuilder()
+  readonly #cursor = new RecordCursor()
+  #proposer: Proposer | undefined
+  #leading = false
+  #stopping = false
+  #term = 0
+  /** Position of the next record to be proposed. */
+  #assigned: Position = 0
+  /** A failed proposal has left a hole behind it: nothing is proposed until what came after it has failed too. */
+  #holed = false
+  /** By the bytes proposed, in the order of their positions. */
+  readonly #inFlight = new Map<Buffer, Append>()
+  #lastAppendTimeMs = 0
+  #releases: WaitingRelease[] = []
+  #leadingWaiters: (() => void)[] = []
+
+  constructor(log: LogId, storage: StorageType, share: StripeShare) {
+    this.#ports = share.ports
+    this.#metrics = share.metrics
+    this.machine = new StripeMachine(log, storage, share, this)
+  }
+
+  get leading(): boolean {
+    return this.#leading
+  }
+
+  connect(proposer: Proposer): void {
+    assert(this.#proposer === undefined, 'a log is connected to its group once')
+    this.#proposer = proposer
+  }
+
+  /** Resolves when this replica leads, and so knows the true end of the log (L12). */
+  whenLeading(): Promise<void> {
+    if (this.#leading) return Promise.resolve()
+    return new Promise((resolve) => this.#leadingWaiters.push(resolve))
+  }
+
+  /** Refuses what comes from now on. */
+  stop(): void {
+    this.#stopping = true
+    this.machine.retained.stop()
+  }
+
+  append(batch: RecordBatch, done: Done): void {
+    const refusal = this.#refusal(batch)
+    if (refusal !== undefined) later(done, { kind: 'rejected', reason: refusal })
+    else if (batch.hasSequences) this.#appendOnce(batch, done)
+    else this.#propose(batch, done)
+  }
+
+  #refusal(batch: RecordBatch): 'busy' | 'stopping' | 'too-large' | undefined {
+    if (this.#stopping) return 'stopping'
+    if (batch.bytes.length > BATCH_BYTES_MAX) return 'too-large'
+    return this.#leading && !this.#holed ? undefined : 'busy'
+  }
+
+  /** Forgets a sequence; resolves once that is committed, with false when it was not known. */
+  async release(publisher: number, sequence: number): Promise<boolean> {
+    this.#requireLeading()
+    if (this.machine.sequences.position(publisher, sequence) === undefined) return false
+    return await new Promise((resolve, reject) => {
+      this.#releases.push({ publisher, sequence, resolve, reject })
+      if (this.#releases.length === 1) queueMicrotask(() => this.#proposeReleases())
+    })
+  }
+
+  async forget(publishers: readonly number[]): Promise<void> {
+    this.#requireLeading()
+    const known = publishers.filter((publisher) => this.machine.sequences.knows(publisher))
+    if (known.length === 0) return
+    await new Promise<void>((resolve, reject) => this.#proposeControl(encodeForget(known), resolve, reject))
+  }
+
+  batchOf(data: Buffer): RecordBatch | undefined {
+    return this.#inFlight.get(data)?.batch
+  }
+
+  onLeader(term: number): void {
+    this.#leading = true
+    this.#holed = false
+    this.#term = term
+    this.#assigned = this.machine.end
+    this.machine.sequences.withdrawAll(this.#assigned)
+    for (const resolve of this.#leadingWaiters.splice(0)) resolve()
+  }
+
+  onFollower(): void {
+    this.#leading = false
+  }
+
+  appendCommitted(append: Append): void {
+    this.#inFlight.delete(append.batch.bytes)
+    const outcome: AppendOutcome = { kind: 'appended', basePosition: append.base }
+    if (!append.batch.hasRetained) {
+      append.settle(outcome)
+      return
+    }
+    this.machine.retained.whenSettled(append.end, (retained) => append.settle(retained === 'stored' ? outcome : { kind: 'unknown' }))
+  }
+
+  appendFailed(append: Append, error: PlatformError): void {
+    this.#inFlight.delete(append.batch.bytes)
+    if (append.term === this.#term) this.#giveBack(append)
+    const outcome = outcomeOf(error)
+    queueMicrotask(() => append.settle(outcome))
+  }
+
+  /** The positions of a failed proposal are free again. */
+  #giveBack(append: Append): void {
+    if (append.batch.hasSequences) this.#withdraw(append.batch)
+    if (append.end === this.#assigned) this.#assigned = append.base
+    else this.#holed = true
+    if (this.#inFlight.size > 0) return
+    this.#assigned = this.machine.end
+    this.#holed = false
+  }
+
+  #propose(batch: RecordBatch, done: Done): void {
+    const base = this.#assigned
+    this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, this.#ports.clock.realtime())
+    batch.stamp(base, this.#lastAppendTimeMs, this.#term)
+    const append = new Append(this, batch, base, this.#term, done)
+    this.#assigned = append.end
+    this.#inFlight.set(batch.bytes, append)
+    this.#submit(batch.bytes, append)
+  }
+
+  #submit(data: Buffer, waiter: ProposalWaiter): void {
+    const proposer = must(this.#proposer, 'a log that leads is connected to its group')
+    try {
+      proposer.propose(data, waiter)
+    } catch (error) {
+      if (!isPlatformError(error)) throw error
+      waiter.failed(error)
+    }
+  }
+
+  /** Appends a batch without the records whose sequence is known. */
+  #appendOnce(batch: RecordBatch, done: Done): void {
+    const originals = this.#claim(batch)
+    if (originals.length === 0) {
+      this.#propose(batch, done)
+      return
+    }
+    this.#ports.probe.reached('engine.append.duplicate')
+    this.#metrics.duplicates.add(originals.length)
+    const base = this.#assigned
+    const rest = this.#withoutDuplicates(batch, base)
+    this.#answerAll(rest, originals, base, done)
+  }
+
+  /** Notes the sequences of a batch at the positions its records will get. Returns the positions of the records that others repeat. */
+  #claim(batch: RecordBatch): Position[] {
+    const { sequences } = this.machine
+    const cursor = this.#cursor
+    const originals: Position[] = []
+    let next = this.#assigned
+    cursor.reset(batch)
+    while (cursor.next()) {
+      const known = cursor.sequence < 0 ? undefined : sequences.position(cursor.publisher, cursor.sequence)
+      if (known !== undefined) originals.push(known)
+      else {
+        if (cursor.sequence >= 0) sequences.set(cursor.publisher, cursor.sequence, next)
+        next++
+      }
+    }
+    return originals
+  }
+
+  /** The records of a claimed batch that are not duplicates; undefined when all are. */
+  #withoutDuplicates(batch: RecordBatch, base: Position): RecordBatch | undefined {
+    const { sequences } = this.machine
+    const cursor = this.#cursor
+    const builder = this.#builder
+    cursor.reset(batch)
+    while (cursor.next()) {
+      const index = builder.recordCount
+      if (cursor.sequence >= 0 && sequences.position(cursor.publisher, cursor.sequence) !== base + index) continue
+      const topic = builder.topic(must(batch.topics[cursor.topic], 'a record has a topic of its batch'))
+      builder.copy(batch, cursor, topic, cursor.position - index)
+    }
+    return builder.recordCount === 0 ? undefined : builder.build()
+  }
+
+  /** Proposes `rest`; answers once it and the originals of all duplicates are settled. */
+  #answerAll(rest: RecordBatch | undefined, originals: readonly Position[], base: Position, done: Done): void {
+    const basePosition = rest === undefined ? must(originals[0], 'a batch without new records has duplicates') : base
+    let outcome: AppendOutcome = { kind: 'appended', basePosition }
+    let left = 1
+    const settle: Done = (one) => {
+      if (one.kind !== 'appended') outcome = { kind: 'unknown' }
+      if (--left === 0) done(outcome)
+    }
+    for (const append of this.#inFlight.values()) {
+      if (!originals.some((position) => position >= append.base && position < append.end)) continue
+      left++
+      append.followers ??= []
+      append.followers.push(settle)
+    }
+    const committed = originals.filter((position) => position < this.machine.end)
+    if (committed.length > 0) {
+      left++
+      const last = Math.max(...committed)
+      this.machine.retained.whenSettled(last + 1, (retained) => settle(retained === 'stored' ? outcome : { kind: 'unknown' }))
+    }
+    if (rest === undefined) later(settle, outcome)
+    else this.#propose(rest, settle)
+  }
+
+  #withdraw(batch: RecordBatch): void {
+    const cursor = this.#cursor
+    cursor.reset(batch)
+    while (cursor.next()) if (cursor.sequence >= 0) this.machine.sequences.withdraw(cursor.publisher, cursor.sequence, cursor.position)
+  }
+
+  /** Releases of one turn go into one entry. */
+  #proposeReleases(): void {
+    const releases = this.#releases
+    this.#releases = []
+    this.#proposeControl(
+      encodeRelease(releases),
+      () => {
+        for (const release of releases) release.resolve(true)
+      },
+      (error) => {
+        for (const release of releases) release.reject(error)
+      },
+    )
+  }
+
+  #proposeControl(data: Buffer, committed: () => void, failed: (error: PlatformError) => void): void {
+    this.#submit(data, { committed, failed })
+  }
+
+  /** Throws notLeader or stopping. */
+  #requireLeading(): void {
+    if (this.#stopping) throw new PlatformError(ERROR_CODES.stopping, `log ${this.machine.log} takes no more writes`)
+    if (!this.#leading) throw new PlatformError(ERROR_CODES.notLeader, `log ${this.machine.log} is not led by this node`)
+  }
+}
+
+const later = (done: Done, outcome: AppendOutcome): void => queueMicrotask(() => done(outcome))
+
+const BUSY_CODES: ReadonlySet<ErrorCode> = new Set([ERROR_CODES.proposalDropped, ERROR_CODES.notLeader, ERROR_CODES.notReady])
+
+/** What a failed proposal means for its batch. Certainly not stored is said only when it is certain (L11, L35). */
+function outcomeOf(error: PlatformError): AppendOutcome {
+  if (BUSY_CODES.has(error.code)) return { kind: 'rejected', reason: 'busy' }
+  if (error.code === ERROR_CODES.stopping) return { kind: 'rejected', reason: 'stopping' }
+  if (error.code === ERROR_CODES.tooLarge) return { kind: 'rejected', reason: 'too-large' }
+  return { kind: 'unknown' }
+}
