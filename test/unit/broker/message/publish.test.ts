@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import { ShardRouter } from '#storage'
+import { type OutgoingMessage, Publisher } from '../../../../src/broker/message/publish.ts'
+import { DURABLE, FakeShardStore, PASSING, payloadOf } from './shard-store-fake.ts'
+
+const EMPTY = Buffer.alloc(0)
+
+function setUp() {
+  const store = new FakeShardStore()
+  const turns: (() => void)[] = []
+  const clock = {
+    monotonic: () => 0,
+    realtime: () => 0,
+    after: () => ({ cancel: () => undefined }),
+    endOfTurn: (fire: () => void) => void turns.push(fire),
+  }
+  const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
+  const publisher = new Publisher(store, clock)
+  const settled: string[] = []
+  const publish = (text: string, options: Partial<OutgoingMessage> = {}): void => {
+    const message = {
+      topic: 't',
+      qos: 1,
+      retain: false,
+      publisher: 1,
+      expiryMs: 0,
+      sequence: -1,
+      headers: EMPTY,
+      payload: Buffer.from(text),
+      ...options,
+    }
+    publisher.publishMessage(router.shard(message.topic), message, { published: (_tag, { kind }) => settled.push(`${text} ${kind}`) }, 0)
+  }
+  const endTurn = (): void => {
+    for (const fire of turns.splice(0)) fire()
+  }
+  return { store, publisher, publish, endTurn, settled }
+}
+
+function payloads(batch: RecordBatch): string[] {
+  const cursor = new RecordCursor()
+  cursor.reset(batch)
+  const texts: string[] = []
+  while (cursor.next()) texts.push(payloadOf(batch, cursor))
+  return texts
+}
+
+test('the messages of a turn are one batch for each log', () => {
+  const { store, publish, endTurn } = setUp()
+  publish('a')
+  publish('b', { topic: 'u' })
+  publish('c', { qos: 0 })
+  assert.equal(store.appends.length, 0)
+  endTurn()
+  assert.deepEqual(
+    store.appends.map(({ log, batch }) => [log, payloads(batch)]),
+    [
+      [DURABLE, ['a', 'b']],
+      [PASSING, ['c']],
+    ],
+  )
+})
+
+test('D7 while appends are under way the next batch grows, and leaves when one is done', () => {
+  const { store, publish, endTurn, settled } = setUp()
+  for (const text of ['a', 'b', 'c', 'd', 'e']) {
+    publish(text)
+    endTurn()
+  }
+  assert.equal(store.appends.length, 2)
+  store.commit()
+  assert.deepEqual(
+    store.appends.map(({ batch }) => payloads(batch)),
+    [['b'], ['c', 'd', 'e']],
+  )
+  store.commit()
+  store.commit()
+  assert.deepEqual(
+    settled,
+    ['a', 'b', 'c', 'd', 'e'].map((text) => `${text} appended`),
+  )
+})
+
+test('Q1 nobody is told before the append is done, and everybody is told what became of it', () => {
+  const { store, publish, endTurn, settled, publisher } = setUp()
+  publish('a')
+  publish('b')
+  endTurn()
+  assert.deepEqual(settled, [])
+  assert.ok(publisher.pendingBytes > 0)
+  store.appends.shift()?.done({ kind: 'unknown' })
+  assert.deepEqual(settled, ['a unknown', 'b unknown'])
+  assert.equal(publisher.pendingBytes, 0)
+})
+
+test('Q18 what follows a retained message goes to the same log until that is stored: nothing overtakes it', () => {
+  const { store, publish, endTurn } = setUp()
+  publish('retained', { qos: 0, retain: true })
+  publish('after', { qos: 0 })
+  publish('elsewhere', { qos: 0, topic: 'u' })
+  endTurn()
+  const logOf = (text: string): number | undefined => store.appends.find(({ batch }) => payloads(batch).includes(text))?.log
+  assert.equal(logOf('after'), DURABLE)
+  assert.equal(logOf('elsewhere'), PASSING)
+  while (store.appends.length > 0) store.commit()
+  publish('later', { qos: 0 })
+  endTurn()
+  assert.equal(logOf('later'), PASSING)
+})
+
+test('a large batch leaves before the end of the turn', () => {
+  const { store, publish } = setUp()
+  publish('x'.repeat(300_000))
+  assert.equal(store.appends.length, 1)
+})
