@@ -11,16 +11,20 @@ export interface Subscriber {
   deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void
 }
 
-/** One subscriber's claim on a topic, merged from all of its subscriptions that match: it gets one copy of each message. */
-export interface Target {
-  readonly subscriber: Subscriber
+/** What subscriptions that match a topic entitle to, together: one copy of each message. */
+export interface Claim {
   /** Highest QoS granted. */
   readonly qos: number
-  /** The same for messages the subscriber published itself; -1 when it does not want them (no local). */
-  readonly ownQos: number
   readonly retainAsPublished: boolean
   /** MQTT 5 subscription identifiers, without zeros. */
   readonly identifiers: readonly number[]
+}
+
+/** One subscriber's claim on a topic. */
+export interface Target extends Claim {
+  readonly subscriber: Subscriber
+  /** The claim on what the subscriber published itself; undefined when it does not want it (no local). */
+  readonly own: Claim | undefined
 }
 
 export type Route = readonly Target[]
@@ -130,16 +134,21 @@ function collect(node: Node | undefined, into: Map<Subscriber, Subscription[]>):
 
 /** One claim out of the subscriptions of one subscriber that match the same topic [MQTT-3.3.4-2]. */
 export function mergeClaims(subscriber: Subscriber, subscriptions: readonly Subscription[]): Target {
-  assert(subscriptions.length > 0, 'a claim has a subscription')
+  const all = claimOf(subscriptions)
+  assert(all !== undefined, 'a claim has a subscription')
+  const local = subscriptions.filter(({ noLocal }) => !noLocal)
+  return { ...all, subscriber, own: local.length === subscriptions.length ? all : claimOf(local) }
+}
+
+function claimOf(subscriptions: readonly Subscription[]): Claim | undefined {
+  if (subscriptions.length === 0) return undefined
   let qos = 0
-  let ownQos = -1
   let retainAsPublished = false
   const identifiers: number[] = []
   for (const subscription of subscriptions) {
     qos = Math.max(qos, subscription.qos)
-    if (!subscription.noLocal) ownQos = Math.max(ownQos, subscription.qos)
     retainAsPublished ||= subscription.retainAsPublished
     if (subscription.identifier !== 0) identifiers.push(subscription.identifier)
   }
-  return { subscriber, qos, ownQos, retainAsPublished, identifiers }
+  return { qos, retainAsPublished, identifiers }
 }

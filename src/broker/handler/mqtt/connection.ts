@@ -149,7 +149,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
       }
       session.setExpiry(sessionExpirySeconds)
     }
-    this.#withoutWill = packet.reasonCode !== REASON.disconnectWithWill
+    this.#withoutWill = packet.reasonCode === REASON.normalDisconnection
     this.#end()
     this.#channel.end(GRACE_MS)
   }

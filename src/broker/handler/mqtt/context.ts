@@ -33,6 +33,7 @@ export interface BrokerContext {
   readonly random: Random
   readonly logger: Logger
   readonly metrics: BrokerMetrics
+  /** Replaced as a whole when the configuration is reloaded: to be read at use. */
   readonly config: MqttSettings
   /** This life of the node. */
   readonly identity: () => BrokerIdentity

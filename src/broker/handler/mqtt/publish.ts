@@ -11,8 +11,9 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
   const { qos } = publish
   if (qos > config.maxQos) return REASON.qosNotSupported
   if (publish.retain && !config.retainAvailable) return REASON.retainNotSupported
+  if (publish.topicAlias > config.topicAliasMaximum) return REASON.topicAliasInvalid
   const shard = shardOf(session, publish)
-  if (shard === undefined) return REASON.topicAliasInvalid
+  if (shard === undefined) return REASON.protocolError
   context.metrics.messagesReceived.add(1)
   if (qos === 0) {
     take(session, publish, shard, -1)
@@ -33,14 +34,14 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
 function takeOnce(session: SessionCore, publish: PublishView, shard: Shard): void {
   const { packetId } = publish
   const release = session.releases.get(packetId)
+  const tag = session.inbound.push(packetId, PACKET.pubrec)
   if (release === undefined) {
-    const tag = session.inbound.push(packetId, PACKET.pubrec)
     const log = take(session, publish, shard, tag)
-    session.releases.set(packetId, { log, stored: false })
+    session.releases.set(packetId, { log, stored: false, repeated: [] })
   } else if (release.stored) {
-    session.inbound.settle(session.inbound.push(packetId, PACKET.pubrec), REASON.success)
+    session.inbound.settle(tag, REASON.success)
     session.drainInbound()
-  }
+  } else release.repeated.push(tag)
 }
 
 function take(session: SessionCore, publish: PublishView, shard: Shard, tag: number): number {
@@ -61,11 +62,10 @@ function take(session: SessionCore, publish: PublishView, shard: Shard, tag: num
   )
 }
 
-/** Where the message goes, by its topic or its topic alias (MQTT 5 section 3.3.2.3.4). Undefined for an alias that was not set or is out of range. */
+/** Where the message goes, by its topic or its topic alias (MQTT 5 section 3.3.2.3.4). Undefined for an alias that was not set. */
 function shardOf(session: SessionCore, publish: PublishView): Shard | undefined {
   const { intake } = session
   const alias = publish.topicAlias
-  if (alias > session.context.config.topicAliasMaximum) return undefined
   if (publish.topicStart === publish.topicEnd) return intake.aliases.get(alias)
   const { topic } = publish
   if (topic !== intake.lastTopic || intake.lastShard === undefined) {

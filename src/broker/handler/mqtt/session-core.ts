@@ -12,7 +12,7 @@ import { Consumer, type Outlet } from '../../message/consumer.ts'
 import type { CursorSource } from '../../message/cursor-saver.ts'
 import type { PublishOwner } from '../../message/publish.ts'
 import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
-import { mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
+import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
 import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
 import type { BrokerContext } from './context.ts'
 import { InboundWindow } from './inbound-window.ts'
@@ -33,6 +33,8 @@ export interface Intake {
 export interface InboundRelease {
   readonly log: LogId
   stored: boolean
+  /** Repetitions that came before the first one was stored: each is answered too. */
+  readonly repeated: number[]
 }
 
 /** A message that was in flight when an earlier connection ended, to be sent again. */
@@ -96,29 +98,29 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   // ---- messages to the client
 
   deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
-    const granted = cursor.publisher === this.uid ? target.ownQos : target.qos
-    if (granted < 0) return
-    for (const feed of this.#feeds) feed.touch(batch.topics[cursor.topic] as string)
-    if (granted > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
+    const claim = cursor.publisher === this.uid ? target.own : target
+    if (claim === undefined) return
+    if (cursor.retain) for (const feed of this.#feeds) feed.touch(batch.topics[cursor.topic] as string)
+    if (claim.qos > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
     else if (!this.consumer.liveQos0(log, cursor.position)) return
-    else if (this.link.writable) this.#send(target, batch, cursor, 0, 0, false)
+    else if (this.link.writable) this.#send(claim, batch, cursor, 0, 0, false)
     else this.context.metrics.droppedQueueFull.add(1)
   }
 
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
-    const granted = cursor.publisher === this.uid ? target.ownQos : target.qos
-    if (granted < 0) return true
+    const claim = cursor.publisher === this.uid ? target.own : target
+    if (claim === undefined) return true
     // Its time ran out while it waited in the log [MQTT-3.3.2-5].
     if (cursor.expiryMs !== 0 && cursor.expiryMs <= this.context.clock.realtime()) return true
-    const qos = Math.min(granted, cursor.qos)
+    const qos = Math.min(claim.qos, cursor.qos)
     if (qos === 0) {
       if (!this.link.writable) return false
-      this.#send(target, batch, cursor, 0, 0, false)
+      this.#send(claim, batch, cursor, 0, 0, false)
       return true
     }
     if (this.outbound.full || !this.link.roomy || this.#unsent.length > 0) return false
     const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2)
-    if (!this.#send(target, batch, cursor, qos, packetId, false)) this.outbound.finish(packetId)
+    if (!this.#send(claim, batch, cursor, qos, packetId, false)) this.outbound.finish(packetId)
     return true
   }
 
@@ -139,13 +141,13 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   }
 
   /** Sends a record; false when it is too large for the client, which counts as done. */
-  #send(target: Target, batch: RecordBatch, cursor: RecordCursor, qos: number, packetId: number, duplicate: boolean): boolean {
-    const retain = target.retainAsPublished && cursor.retain
+  #send(claim: Claim, batch: RecordBatch, cursor: RecordCursor, qos: number, packetId: number, duplicate: boolean): boolean {
+    const retain = claim.retainAsPublished && cursor.retain
     if (!this.#mustWait(qos)) {
       if (qos > 0 && this.persistent) this.context.saver.mark(this)
-      return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
+      return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers)
     }
-    const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, target.identifiers)
+    const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers)
     if (bytes === undefined) return false
     this.sendCommitted(bytes)
     return true
@@ -363,10 +365,12 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
       cursor.reset(batch)
       while (cursor.next()) {
         if (cursor.position !== position) continue
-        const claim = this.claim(batch.topics[cursor.topic] as string, log, position)
+        const topic = batch.topics[cursor.topic] as string
+        const claim = this.claim(topic, log, position)
         // A record from before the subscription was sent as a retained message.
         const retain = cursor.retain && (claim === undefined || claim.retainAsPublished)
-        if (this.link.sendRecord(batch, cursor, qos, packetId, true, retain, claim?.identifiers ?? NO_IDENTIFIERS)) return
+        const { identifiers } = claim ?? this.claim(topic, log, Number.POSITIVE_INFINITY) ?? { identifiers: NO_IDENTIFIERS }
+        if (this.link.sendRecord(batch, cursor, qos, packetId, true, retain, identifiers)) return
       }
     }
     // Gone by retention, or too large for this client: it will never be acknowledged.
@@ -395,7 +399,10 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
       if (type === PACKET.pubrec) {
         const release = this.releases.get(packetId)
         if (reasonCode !== REASON.success) this.releases.delete(packetId)
-        else if (release !== undefined) release.stored = true
+        else if (release !== undefined) {
+          release.stored = true
+          for (const tag of release.repeated.splice(0)) inbound.settle(tag, REASON.success)
+        }
       }
       if (!this.link.sendAck(type, packetId, reasonCode)) return
     }

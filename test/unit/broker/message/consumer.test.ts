@@ -43,7 +43,8 @@ class Receiver implements Outlet, Subscriber {
 
   claim(_topic: string, _log: LogId, position: number): Target | undefined {
     if (position < this.since) return undefined
-    return { subscriber: this, qos: 1, ownQos: 1, retainAsPublished: false, identifiers: [] }
+    const claim = { qos: 1, retainAsPublished: false, identifiers: [] }
+    return { ...claim, subscriber: this, own: claim }
   }
 
   offer(_target: Target, _log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
