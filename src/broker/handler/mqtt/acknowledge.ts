@@ -51,7 +51,7 @@ function handlePubrel(session: SessionCore, packetId: number): void {
 async function settleRelease(session: SessionCore, packetId: number, log: number): Promise<void> {
   try {
     await session.context.store.release(session.uid, packetId, log)
-    session.releases.delete(packetId)
+    session.releases.end(packetId)
     session.link.sendAck(PACKET.pubcomp, packetId, REASON.success)
   } catch (error) {
     session.failed(error)

@@ -67,7 +67,7 @@ async function takeUp(context: BrokerContext, link: Link, opened: OpenedSession,
   if (opened.present) {
     await Promise.all(subscriptions.map(({ filter }) => context.store.register(filter)))
     for (const { sequence, log } of await context.store.unreleased(session.uid)) {
-      if (sequence <= PACKET_ID_MAX) session.releases.set(sequence, { log, stored: true, repeated: [] })
+      if (sequence <= PACKET_ID_MAX) session.releases.restore(sequence, log)
     }
     // From here to the CONNACK nothing else runs: the session is live from exactly where its cursors are taken up.
     for (const subscription of subscriptions) session.subscriptions.set(subscription.filter, subscription)

@@ -27,6 +27,7 @@ export class OutboundWindow {
   #head = 0
   #tail = 0
   #size = 0
+  #exempt = 0
   #lastPacketId = 0
   /** The ids in the ring follow one another, holes included; not so when ids of an earlier connection had gaps. */
   #consecutive = true
@@ -46,7 +47,12 @@ export class OutboundWindow {
   }
 
   get full(): boolean {
-    return this.#size >= this.#limit
+    return this.counted >= this.#limit
+  }
+
+  /** Messages that count against the limit: not the releases that an earlier connection left (MQTT 5 section 4.9). */
+  get counted(): number {
+    return this.#size - this.#exempt
   }
 
   /** Takes a message and returns its packet id: one live use of each id at a time (Q6). */
@@ -61,7 +67,8 @@ export class OutboundWindow {
 
   /** Takes back what was in flight when an earlier connection ended, in its order and with its ids. May be more than the limit. */
   restore(entry: InFlight, log: LogId): void {
-    this.#put(entry.packetId, entry.released ? RELEASED : entry.qos, log, entry.position)
+    if (entry.released) this.#exempt++
+    this.#put(entry.packetId, entry.released ? RELEASED_BEFORE : entry.qos, log, entry.position)
   }
 
   /** Finishes a message: PUBACK, PUBCOMP, or a refusal. Returns the log it came from; -1 when the id is not in use. */
@@ -71,6 +78,7 @@ export class OutboundWindow {
     const slot = at & this.#mask
     this.#packetIds[slot] = FREE
     this.#size--
+    if (this.#states[slot] === RELEASED_BEFORE) this.#exempt--
     while (this.#head < this.#tail && this.#packetIds[this.#head & this.#mask] === FREE) this.#head++
     return this.#logs[slot] as number
   }
@@ -85,7 +93,7 @@ export class OutboundWindow {
   /** PUBREC has come: the message itself is never sent again. */
   markReleased(packetId: number): void {
     const at = this.#find(packetId)
-    if (at !== -1) this.#states[at & this.#mask] = RELEASED
+    if (at !== -1 && (this.#states[at & this.#mask] as number) < RELEASED) this.#states[at & this.#mask] = RELEASED
   }
 
   /** What is in flight, in order of sending, with its log. */
@@ -98,7 +106,7 @@ export class OutboundWindow {
       const state = this.#states[slot] as number
       const log = this.#logs[slot] as number
       const position = this.#positions[slot] as number
-      entries.push({ log, packetId, position, order: entries.length, qos: state === 1 ? 1 : 2, released: state === RELEASED })
+      entries.push({ log, packetId, position, order: entries.length, qos: state === 1 ? 1 : 2, released: state >= RELEASED })
     }
     return entries
   }
@@ -156,3 +164,5 @@ export class OutboundWindow {
 const RING_MIN = 16
 /** State of a QoS 2 message after PUBREC; before it, and for QoS 1, the state is the QoS. */
 const RELEASED = 3
+/** The same, of an earlier connection. */
+const RELEASED_BEFORE = 4

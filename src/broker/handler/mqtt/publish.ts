@@ -21,8 +21,8 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
   }
   if (
     session.link.countsInbound &&
-    session.inbound.pubacks + session.releases.size >= config.receiveMaximum &&
-    !session.releases.has(publish.packetId)
+    session.inbound.pubacks + session.releases.counted >= config.receiveMaximum &&
+    session.releases.get(publish.packetId) === undefined
   )
     return REASON.receiveMaximumExceeded
   if (qos === 1) take(session, publish, shard, session.inbound.push(publish.packetId, PACKET.puback))
@@ -37,7 +37,7 @@ function takeOnce(session: SessionCore, publish: PublishView, shard: Shard): voi
   const tag = session.inbound.push(packetId, PACKET.pubrec)
   if (release === undefined) {
     const log = take(session, publish, shard, tag)
-    session.releases.set(packetId, { log, stored: false, repeated: [] })
+    session.releases.begin(packetId, log)
   } else if (release.stored) {
     session.inbound.settle(tag, REASON.success)
     session.drainInbound()

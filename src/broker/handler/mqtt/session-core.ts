@@ -5,7 +5,7 @@
 import { matches } from '#base/topic-filter'
 import type { AppendOutcome, LogId, Position } from '#contract/client/engine-client'
 import type { RetainedValue } from '#contract/client/meta-client'
-import { ATTRIBUTE, type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import { ATTRIBUTE, type RecordBatch, type RecordCursor } from '#contract/record/record-batch'
 import type { Cursor, InFlight, Session, Subscription } from '#contract/record/session'
 import type { Shard } from '#storage'
 import { Consumer, type Outlet } from '../../message/consumer.ts'
@@ -14,10 +14,14 @@ import type { PublishOwner } from '../../message/publish.ts'
 import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
 import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
 import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
+import { ChangeQueue } from './change-queue.ts'
 import type { BrokerContext } from './context.ts'
+import { HeldPackets } from './held-packets.ts'
+import { InboundReleases } from './inbound-releases.ts'
 import { InboundWindow } from './inbound-window.ts'
 import type { Link } from './link.ts'
 import { OutboundWindow } from './outbound-window.ts'
+import { Resender, type ResendOutlet, type Unsent } from './resender.ts'
 import type { RegisteredSession } from './session-registry.ts'
 
 /** What is remembered from one PUBLISH of a connection to the next. */
@@ -29,42 +33,27 @@ export interface Intake {
   readonly aliases: Map<number, Shard>
 }
 
-/** A QoS 2 message of the client, from PUBLISH to PUBREL. */
-export interface InboundRelease {
-  readonly log: LogId
-  stored: boolean
-  /** Repetitions that came before the first one was stored: each is answered too. */
-  readonly repeated: number[]
-}
-
-/** A message that was in flight when an earlier connection ended, to be sent again. */
-type Unsent = InFlight & { readonly log: LogId }
-
 const READ_BYTES_MIN = 4 * 1024
 const READ_BYTES_MAX = 256 * 1024
 /** Bytes of log to read for each message that there is room for. */
 const READ_BYTES_EACH = 512
 
-export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishOwner, CursorSource, RegisteredSession {
+export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOutlet, PublishOwner, CursorSource, RegisteredSession {
   readonly context: BrokerContext
   readonly link: Link
   readonly uid: number
   readonly epoch: number
   readonly intake: Intake = { lastTopic: '', lastShard: undefined, aliases: new Map() }
   readonly inbound = new InboundWindow()
-  readonly releases = new Map<number, InboundRelease>()
+  readonly releases = new InboundReleases()
   readonly outbound: OutboundWindow
   readonly subscriptions = new Map<string, Subscription>()
   readonly consumer: Consumer
   #record: Session
   #feeds: RetainedFeed[] = []
-  #unsent: Unsent[] = []
-  #resending = false
-  /** Packets that may leave when the state they rest on is committed. */
-  #held: Buffer[] = []
-  #committing = false
-  #changes = 0
-  #lastChange: Promise<void> = Promise.resolve()
+  readonly #resender: Resender
+  readonly #held: HeldPackets
+  readonly #changes = new ChangeQueue((error) => this.failed(error))
   #closing: Promise<void> | undefined
 
   constructor(context: BrokerContext, link: Link, record: Session, windowLimit: number) {
@@ -75,6 +64,13 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     this.#record = record
     this.outbound = new OutboundWindow(windowLimit)
     this.consumer = new Consumer(context.store, this)
+    this.#resender = new Resender(context.store, this)
+    this.#held = new HeldPackets(
+      context.clock,
+      () => context.saver.saveNow(this),
+      (bytes) => link.sendBytes(bytes),
+      (error) => this.failed(error),
+    )
   }
 
   get clientId(): string {
@@ -118,7 +114,7 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
       this.#send(claim, batch, cursor, 0, 0, false)
       return true
     }
-    if (this.outbound.full || !this.link.roomy || this.#unsent.length > 0) return false
+    if (this.outbound.full || !this.link.roomy || this.#resender.pending) return false
     const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2)
     if (!this.#send(claim, batch, cursor, qos, packetId, false)) this.outbound.finish(packetId)
     return true
@@ -128,7 +124,7 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     const { publisher, qos: stored } = value
     if (subscription.noLocal && publisher === this.uid) return true
     const qos = Math.min(subscription.qos, stored)
-    if (!this.link.roomy || (qos > 0 && (this.outbound.full || this.#unsent.length > 0))) return false
+    if (!this.link.roomy || (qos > 0 && (this.outbound.full || this.#resender.pending))) return false
     const packetId = qos === 0 ? 0 : this.outbound.push(value.log, value.position, qos as 1 | 2)
     const identifiers = subscription.identifier === 0 ? NO_IDENTIFIERS : [subscription.identifier]
     const bytes = this.link.encodeRetained(value, qos, packetId, identifiers)
@@ -158,7 +154,7 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
    * those that wait: what is in flight is sent again in the order of sending [MQTT-4.6.0-1].
    */
   #mustWait(qos: number): boolean {
-    return this.persistent && (qos === 2 || (qos === 1 && this.#committing))
+    return this.persistent && (qos === 2 || (qos === 1 && this.#held.waiting))
   }
 
   #release(bytes: Buffer, qos: number): void {
@@ -171,60 +167,25 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
 
   /** Sends a packet once the state of the session as it is now is committed. Of a session that ends with its connection, at once. */
   sendCommitted(bytes: Buffer): void {
-    if (!this.persistent) {
-      this.link.sendBytes(bytes)
-      return
-    }
-    this.#held.push(bytes)
-    if (this.#committing) return
-    this.#committing = true
-    this.context.clock.endOfTurn(() => void this.#commitHeld())
-  }
-
-  async #commitHeld(): Promise<void> {
-    try {
-      while (this.#held.length > 0 && this.#closing === undefined) {
-        const held = this.#held
-        this.#held = []
-        await this.context.saver.saveNow(this)
-        if (this.#closing !== undefined) return
-        for (const bytes of held) this.link.sendBytes(bytes)
-      }
-    } catch (error) {
-      this.failed(error)
-    } finally {
-      this.#committing = false
-    }
+    if (this.persistent) this.#held.add(bytes)
+    else this.link.sendBytes(bytes)
   }
 
   /** A message is finished, or the socket has drained: goes on with whatever waited for room. */
   resume(): void {
     if (this.#closing !== undefined) return
-    if (this.#unsent.length > 0) {
-      void this.#resend()
+    if (this.#resender.pending) {
+      void this.#resender.run()
       return
     }
-    if (this.outbound.size > this.outbound.limit >> 1) return
+    if (this.outbound.counted > this.outbound.limit >> 1) return
     for (const feed of this.#feeds) feed.resume()
     this.consumer.resume()
   }
 
   /** Runs changes of the subscriptions one after the other, in the order in which the client asked. False when too many wait. */
   enqueue(change: () => Promise<void>): boolean {
-    if (this.#changes >= CHANGES_MAX) return false
-    this.#changes++
-    this.#lastChange = this.#lastChange.then(() => this.#change(change))
-    return true
-  }
-
-  async #change(change: () => Promise<void>): Promise<void> {
-    try {
-      if (this.#closing === undefined) await change()
-    } catch (error) {
-      this.failed(error)
-    } finally {
-      this.#changes--
-    }
+    return this.#changes.add(change)
   }
 
   get closed(): boolean {
@@ -252,12 +213,12 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
   }
 
   appetiteBytes(): number {
-    const room = this.outbound.limit - this.outbound.size
+    const room = this.appetite
     return Math.min(Math.max(room * READ_BYTES_EACH, READ_BYTES_MIN), READ_BYTES_MAX)
   }
 
   get appetite(): number {
-    return this.outbound.limit - this.outbound.size
+    return this.outbound.limit - this.outbound.counted
   }
 
   missed(log: LogId, from: Position, to: Position): void {
@@ -302,80 +263,41 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
         starts.set(log, { next, seen: next })
       }
     }
+    const unsent: Unsent[] = []
     for (const { log, next, seen, inFlight } of cursors) {
       starts.set(log, { next, seen })
-      for (const entry of inFlight) this.#unsent.push({ ...entry, log })
+      for (const entry of inFlight) unsent.push({ ...entry, log })
     }
-    this.#unsent.sort((a, b) => a.order - b.order)
-    for (const entry of this.#unsent) this.outbound.restore(entry, entry.log)
+    unsent.sort((a, b) => a.order - b.order)
+    for (const entry of unsent) this.outbound.restore(entry, entry.log)
+    this.#resender.load(unsent)
     for (const [log, { next, seen }] of starts) this.consumer.restore(log, next, seen)
   }
 
-  /** Sends again what an earlier connection left in flight, with its packet ids, in its order [MQTT-4.4.0-1]. */
-  async #resend(): Promise<void> {
-    if (this.#resending) return
-    this.#resending = true
-    try {
-      while (this.#unsent.length > 0 && this.#closing === undefined) {
-        const room = this.outbound.limit - (this.outbound.size - this.#unsent.length)
-        if (room <= 0) return
-        const group = this.#unsent.slice(0, Math.min(room, RESEND_MAX))
-        const batches = await this.#fetch(group)
-        if (this.#closing !== undefined) return
-        this.#unsent = this.#unsent.slice(group.length)
-        for (const entry of group) this.#resendOne(entry, batches)
-      }
-    } catch (error) {
-      this.failed(error)
-    } finally {
-      this.#resending = false
-    }
-    this.resume()
+  room(unsent: number): number {
+    return this.outbound.limit - (this.outbound.counted - unsent)
   }
 
-  /** The records of messages that are not released yet, by log. */
-  async #fetch(group: readonly Unsent[]): Promise<ReadonlyMap<LogId, readonly RecordBatch[]>> {
-    const positions = new Map<LogId, Position[]>()
-    for (const { log, position, released } of group) {
-      if (released) continue
-      const ofLog = positions.get(log)
-      if (ofLog === undefined) positions.set(log, [position])
-      else ofLog.push(position)
-    }
-    const fetched = [...positions].map(async ([log, wanted]): Promise<[LogId, readonly RecordBatch[]]> => {
-      return [
-        log,
-        await this.context.store.fetch(
-          log,
-          wanted.sort((a, b) => a - b),
-        ),
-      ]
-    })
-    return new Map(await Promise.all(fetched))
+  resendRelease(packetId: number): void {
+    this.link.sendAck(PACKET.pubrel, packetId, REASON.success)
   }
 
-  #resendOne(entry: Unsent, fetched: ReadonlyMap<LogId, readonly RecordBatch[]>): void {
-    const { log, position, packetId, qos, released } = entry
-    if (released) {
-      this.link.sendAck(PACKET.pubrel, packetId, 0)
-      return
-    }
-    const cursor = new RecordCursor()
-    for (const batch of fetched.get(log) ?? []) {
-      cursor.reset(batch)
-      while (cursor.next()) {
-        if (cursor.position !== position) continue
-        const topic = batch.topics[cursor.topic] as string
-        const claim = this.claim(topic, log, position)
-        // A record from before the subscription was sent as a retained message.
-        const retain = cursor.retain && (claim === undefined || claim.retainAsPublished)
-        const { identifiers } = claim ?? this.claim(topic, log, Number.POSITIVE_INFINITY) ?? { identifiers: NO_IDENTIFIERS }
-        if (this.link.sendRecord(batch, cursor, qos, packetId, true, retain, identifiers)) return
-      }
-    }
-    // Gone by retention, or too large for this client: it will never be acknowledged.
+  resendRecord({ log, position, packetId, qos }: Unsent, batch: RecordBatch, cursor: RecordCursor): boolean {
+    const topic = batch.topics[cursor.topic] as string
+    const claim = this.claim(topic, log, position)
+    // A record from before the subscription was sent as a retained message.
+    const retain = cursor.retain && (claim === undefined || claim.retainAsPublished)
+    const { identifiers } = claim ?? this.claim(topic, log, Number.POSITIVE_INFINITY) ?? { identifiers: NO_IDENTIFIERS }
+    return this.link.sendRecord(batch, cursor, qos, packetId, true, retain, identifiers)
+  }
+
+  abandon({ packetId }: Unsent): void {
     this.outbound.finish(packetId)
     this.context.saver.mark(this)
+  }
+
+  resent(): void {
+    this.resume()
   }
 
   // ---- messages from the client
@@ -398,7 +320,7 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
       inbound.shift()
       if (type === PACKET.pubrec) {
         const release = this.releases.get(packetId)
-        if (reasonCode !== REASON.success) this.releases.delete(packetId)
+        if (reasonCode !== REASON.success) this.releases.end(packetId)
         else if (release !== undefined) {
           release.stored = true
           for (const tag of release.repeated.splice(0)) inbound.settle(tag, REASON.success)
@@ -440,6 +362,9 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
     const { context } = this
     for (const feed of this.#feeds) feed.close()
     this.consumer.close()
+    this.#resender.close()
+    this.#held.drop()
+    this.#changes.close()
     for (const filter of this.subscriptions.keys()) {
       context.table.remove(this, filter)
       context.store.deregister(filter)
@@ -460,10 +385,6 @@ export class SessionCore implements Subscriber, Outlet, RetainedOutlet, PublishO
 }
 
 const NO_IDENTIFIERS: readonly number[] = Object.freeze([])
-/** SUBSCRIBE and UNSUBSCRIBE packets that may wait for those before them. */
-const CHANGES_MAX = 1_000
-/** Messages fetched from the log at a time when they are sent again. */
-const RESEND_MAX = 64
 
 /** Attributes of a client's message. */
 export const recordAttributes = (qos: number, retain: boolean, expires: boolean, headers: boolean): number =>
