@@ -8,9 +8,14 @@ export interface ConfigOptions {
   readonly settings: readonly string[]
 }
 
+/** For which way of logging in a password is hashed. */
+export type PasswordForm = (typeof PASSWORD_FORMS)[number]
+const PASSWORD_FORMS = ['scrypt', 'scram-sha-256', 'scram-sha-512'] as const
+
 export type Command =
   | ({ readonly kind: 'run' | 'check' | 'print-config' } & ConfigOptions)
   | { readonly kind: 'version' | 'help' }
+  | { readonly kind: 'hash-password'; readonly form: PasswordForm }
   | { readonly kind: 'misused'; readonly problem: string }
 
 export const HELP = `Usage: robustmq [--config FILE] [--set section.key=value]...
@@ -19,6 +24,8 @@ export const HELP = `Usage: robustmq [--config FILE] [--set section.key=value]..
   --set section.key=value  set a key; wins over the environment (ROBUSTMQ_<SECTION>__<KEY>) and the file; may be repeated
   --check                  check the configuration and exit
   --print-config           print the configuration in effect, with the source of each value, and exit
+  --hash-password[=FORM]   read a password from standard input, print the key for [[security.users]] that holds its hash, and exit;
+                           FORM is scrypt (default), scram-sha-256 or scram-sha-512
   --version                print the version and exit
   --help                   print this help and exit
 
@@ -38,6 +45,10 @@ export function parseArguments(words: readonly string[]): Command {
       case '--version':
       case '-V':
         return { kind: 'version' }
+      case '--hash-password': {
+        const form = PASSWORD_FORMS.find((known) => known === (attached ?? 'scrypt'))
+        return form === undefined ? misused(`${option} takes ${PASSWORD_FORMS.join(', ')}`) : { kind: 'hash-password', form }
+      }
       case '--check':
       case '--print-config':
         if (attached !== undefined) return misused(`${option} takes no value`)

@@ -17,7 +17,7 @@ export interface NodeView {
 }
 
 /** Directory of the write-ahead log below the data path. */
-const WAL_DIRECTORY = 'wal'
+export const WAL_DIRECTORY = 'wal'
 
 /** First group id of each kind. Ids are never reused for anything else: they name the groups on disk. */
 const GROUP = Object.freeze({ metadata: 1, offset: 0x100, data: 0x200, log: 0x1000 })

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the command line to the exit code. The only file that ends the process.
 import { readFileSync } from 'node:fs'
-import { parse, TomlError } from 'smol-toml'
 import { assertNever } from '#base/assert'
-import { type ConfigFile, type LoadOutcome, loadConfig } from '#base/config/load'
-import { formatProblem } from '#base/config/problem'
+import type { LoadedConfig } from '#base/config/load'
 import { renderEffective } from '#base/config/render'
 import type { Config } from '#base/config/schema'
-import { isPlatformError, messageOf } from '#base/error'
+import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { type Command, type ConfigOptions, HELP, parseArguments } from './arguments.ts'
 import { composeNode } from './compose.ts'
+import { type ConfigReading, readConfig } from './configuration.ts'
+import { hashPassword } from './hash-password.ts'
 import { Node } from './node.ts'
-import { type EarlyPorts, openEarlyPorts, openPorts, type RealPorts, storeComponent } from './ports.ts'
+import { type EarlyPorts, logComponent, openEarlyPorts, openPorts, type RealPorts, storeComponent } from './ports.ts'
+import { Reloader } from './reloader.ts'
 
 const EXIT = { clean: 0, failure: 1, usage: 2 } as const
 /** npm sends the signal on that the terminal has already sent to the whole group: that is one wish, not two. */
@@ -33,6 +34,12 @@ async function main(command: Command): Promise<void> {
     case 'version':
       process.stdout.write(`robustmq ${version()}\n`)
       return process.exit(EXIT.clean)
+    case 'hash-password': {
+      const line = await hashPassword(command.form, process.stdin)
+      if (line === undefined) say('standard input holds no password')
+      else process.stdout.write(line)
+      return process.exit(line === undefined ? EXIT.usage : EXIT.clean)
+    }
     case 'check':
       load(command)
       process.stdout.write('the configuration is valid\n')
@@ -41,41 +48,43 @@ async function main(command: Command): Promise<void> {
       process.stdout.write(renderEffective(load(command).settings))
       return process.exit(EXIT.clean)
     case 'run':
-      return run(load(command).config)
+      return run(command, load(command))
     default:
       return assertNever(command)
   }
 }
 
 /** The configuration, or the end of the process with all that is wrong with it. */
-function load({ file: fileName, settings }: ConfigOptions): Extract<LoadOutcome, { kind: 'loaded' }> {
-  let file: ConfigFile | undefined
-  try {
-    if (fileName !== undefined) file = readConfigFile(fileName)
-  } catch (error) {
-    const place = error instanceof TomlError ? `${fileName}:${error.line}:${error.column}` : `cannot read ${fileName}`
-    say(`${place}: ${messageOf(error).split('\n', 1)[0]}`)
-    process.exit(EXIT.usage)
-  }
-  const outcome = loadConfig({ file, environment: process.env, settings })
-  if (outcome.kind === 'loaded') return outcome
-  for (const problem of outcome.problems) say(formatProblem(problem))
+function load(options: ConfigOptions): LoadedConfig {
+  const reading = read(options)
+  if (reading.kind === 'loaded') return reading
+  for (const problem of reading.problems) say(problem)
   process.exit(EXIT.usage)
 }
 
-async function run(config: Config): Promise<void> {
+function read(options: ConfigOptions): ConfigReading {
+  return readConfig(options, { environment: process.env, readFile: (name) => readFileSync(name, 'utf8') })
+}
+
+async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> {
+  const { config } = loaded
   // A node does not die of a log reader that went away.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   const early = openEarlyPorts(config, (line) => process.stderr.write(line))
   const node = new Node(early.clock, early.logger)
+  const reloader = new Reloader(early.logger, () => read(options), node, loaded)
+  process.on('SIGHUP', () => reloader.request())
   stopOnSignals(node, early)
   early.logger.log('info', 'starting', { version: version(), node: config.nodeId, data: config.dataPath })
   try {
     const ports = await openPorts(early, config, crash)
+    early.logger.log('info', 'opened the data', { disk: ports.identity.diskId })
     declareInfo(ports, config)
     const view = { unready: () => node.unready(), metrics: ports.metrics }
-    const outcome = await node.start([storeComponent(ports), ...(await composeNode(ports, config, view))])
-    if (outcome === 'running') process.stdout.write(`robustmq ${version()} ready: ${node.addresses().join(', ')}\n`)
+    const outcome = await node.start([logComponent(early), storeComponent(ports), ...(await composeNode(ports, config, view))])
+    if (outcome === 'stopped') return
+    reloader.open()
+    process.stdout.write(`robustmq ${version()} ready: ${node.addresses().join(', ')}\n`)
   } catch (error) {
     say(`cannot start: ${lastWords(error)}`)
     process.exit(isPlatformError(error, ERROR_CODES.configInvalid) ? EXIT.usage : EXIT.failure)
@@ -131,9 +140,4 @@ function lastWords(reason: unknown): string {
 function version(): string {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(text) as { readonly version: string }).version
-}
-
-function readConfigFile(name: string): ConfigFile {
-  const text = readFileSync(name, 'utf8')
-  return { name, text, table: parse(text) }
 }

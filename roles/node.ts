@@ -2,6 +2,7 @@
 // The life of a node: components start in order and stop in reverse.
 import { assert } from '#base/assert'
 import type { Component } from '#base/component'
+import type { Config } from '#base/config/schema'
 import { messageOf } from '#base/error'
 import type { Clock } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
@@ -53,6 +54,20 @@ export class Node {
     this.#state = 'stopping'
     this.#stopping ??= this.#stopInTime()
     return this.#stopping
+  }
+
+  /** Hands a configuration to the components in the order of their start. Returns which of them failed to take it over; never rejects. */
+  async reload(config: Config): Promise<readonly string[]> {
+    const problems: string[] = []
+    for (const component of this.#components) {
+      if (this.#state !== 'running') break
+      try {
+        await component.reload?.(config)
+      } catch (error) {
+        problems.push(`${component.name}: ${messageOf(error)}`)
+      }
+    }
+    return problems
   }
 
   /** Why the node cannot serve, one reason for each component; empty when it can. */

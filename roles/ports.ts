@@ -4,13 +4,27 @@ import { join } from 'node:path'
 import type { Component } from '#base/component'
 import type { Config } from '#base/config/schema'
 import type { Ports } from '#base/port/ports'
-import { CryptoRandom, JsonLogger, NodeClock, NodeDisk, NoProbe, PrometheusMetrics, RocksdbKv, TcpNetwork } from '#runtime'
+import {
+  CryptoRandom,
+  JsonLogger,
+  NodeClock,
+  NodeDisk,
+  NodeFileReader,
+  NodeHashing,
+  NodeNetwork,
+  NoProbe,
+  PrometheusMetrics,
+  RocksdbKv,
+} from '#runtime'
+import { WAL_DIRECTORY } from './compose.ts'
+import { type Identity, openIdentity } from './identity.ts'
 
 /** Directory of RocksDB below the data path. The write-ahead log has its own beside it. */
 const KV_DIRECTORY = 'kv'
 
 export interface RealPorts extends Ports {
   readonly metrics: PrometheusMetrics
+  readonly identity: Identity
 }
 
 /** Clock and logger, which are there before anything can fail. */
@@ -22,26 +36,43 @@ export interface EarlyPorts {
 /** The store as the first component: it is closed when everything above it has stopped, and with it the data directory is given up. */
 export const storeComponent = ({ kv }: Ports): Component => ({ name: 'kv', start: async () => {}, stop: () => kv.close() })
 
+/** The log as a component: its level can change. */
+export const logComponent = ({ logger }: EarlyPorts): Component => ({
+  name: 'log',
+  start: async () => {},
+  stop: async () => {},
+  reload: ({ log }) => logger.setLevel(log.level),
+})
+
 /** `write` is given whole lines. */
 export function openEarlyPorts(config: Config, write: (line: string) => void): EarlyPorts {
   const clock = new NodeClock()
   return { clock, logger: JsonLogger.open(clock, write, config.log) }
 }
 
-/** Rejects with dataLocked, dataDamaged, diskFull or diskFailed. */
+/** Rejects with configInvalid, dataLocked, dataDamaged, dataVersion, diskFull or diskFailed. */
 export async function openPorts({ clock, logger }: EarlyPorts, config: Config, crash: (reason: Error) => void): Promise<RealPorts> {
-  const disk = await NodeDisk.open(config.dataPath)
+  const { dataPath } = config
+  const random = new CryptoRandom()
+  const disk = await NodeDisk.open(dataPath)
+  const readIdentity = (): Promise<Identity> =>
+    openIdentity(disk, random, config, { dataPath, dataDirectories: [KV_DIRECTORY, WAL_DIRECTORY] })
+  await readIdentity()
   await disk.makeDirectory(KV_DIRECTORY)
-  const kv = await RocksdbKv.open(join(config.dataPath, KV_DIRECTORY))
+  const kv = await RocksdbKv.open(join(dataPath, KV_DIRECTORY))
   return {
     clock,
-    random: new CryptoRandom(),
+    random,
+    hashing: new NodeHashing(config.security.passwordQueueMax),
     disk,
+    files: new NodeFileReader(),
     kv,
-    network: new TcpNetwork(logger),
+    network: new NodeNetwork(logger),
     logger,
     metrics: new PrometheusMetrics(),
     probe: new NoProbe(),
     crash,
+    // Once more under the lock of the store: another process may have made its own first start at the same moment.
+    identity: await readIdentity(),
   }
 }

@@ -6,6 +6,9 @@ import { ERROR_CODES, type ErrorCode } from './error-code.ts'
 /** '127.0.0.1:1883', or '[::1]:1883'. */
 export const joinAddress = (host: string, port: number): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
 
+/** The host of a joined address: '192.0.2.1', or '::1'. Of what is none, ''. */
+export const hostOf = (address: string): string => address.slice(0, Math.max(address.lastIndexOf(':'), 0)).replace(/^\[(.*)\]$/, '$1')
+
 /** Whether only this machine can reach a listener on `host`. Any other name may be an address of the outside. */
 export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 

@@ -13,7 +13,7 @@ export interface LoggerOptions {
 interface Sink {
   readonly clock: Clock
   readonly write: (line: string) => void
-  readonly severityMin: number
+  severityMin: number
   readonly format: (line: Line) => string
 }
 
@@ -49,6 +49,11 @@ export class JsonLogger implements Logger {
     if (SEVERITY[level] < severityMin) return
     const time = new Date(clock.realtime()).toISOString()
     write(`${format({ time, level, scope: this.#scope, message, fields })}\n`)
+  }
+
+  /** For this logger and all scopes of the same stream. */
+  setLevel(level: LogLevel): void {
+    this.#sink.severityMin = SEVERITY[level]
   }
 
   scope(name: string): Logger {

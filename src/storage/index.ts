@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type Shard, ShardRouter, type StoragePolicy, type TopicPolicy } from './shard-router.ts'
+export { type OfflineLimit, type Shard, ShardRouter, type StoragePolicy, type TopicPolicy } from './shard-router.ts'
 export type { ShardStore } from './shard-store.ts'

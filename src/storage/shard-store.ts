@@ -22,6 +22,7 @@ export interface ShardStore {
   append(log: LogId, batch: RecordBatch, done: (outcome: AppendOutcome) => void): void
   read(request: ReadRequest): Promise<ReadResult>
   fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]>
+  positionAt(log: LogId, timeMs: number): Promise<Position>
   extent(log: LogId): { readonly first: Position; readonly end: Position }
   attach(sink: TailSink): void
   register(filter: string): Promise<readonly LogPosition[]>

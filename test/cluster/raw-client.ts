@@ -45,18 +45,22 @@ export class RawClient {
     clientId: string,
     options: ConnectOptions = {},
   ): Promise<{ client: RawClient; connack: IConnackPacket }> {
-    const version = (options.protocolVersion ?? 4) as 3 | 4 | 5
-    const client = await RawClient.open(port, version)
-    client.send({
+    const client = await RawClient.open(port, (options.protocolVersion ?? 4) as 3 | 4 | 5)
+    return { client, connack: await client.introduce(clientId, options) }
+  }
+
+  /** Sends CONNECT and waits for CONNACK. */
+  async introduce(clientId: string, options: ConnectOptions = {}): Promise<IConnackPacket> {
+    this.send({
       cmd: 'connect',
       clientId,
-      protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
-      protocolVersion: version,
+      protocolId: this.#version === 3 ? 'MQIsdp' : 'MQTT',
+      protocolVersion: this.#version,
       clean: true,
       keepalive: 0,
       ...options,
     } as Packet)
-    return { client, connack: (await client.next('connack')) as IConnackPacket }
+    return (await this.next('connack')) as IConnackPacket
   }
 
   get closed(): boolean {
@@ -69,6 +73,27 @@ export class RawClient {
 
   sendBytes(bytes: Buffer | string): void {
     this.#socket.write(bytes)
+  }
+
+  /** Sends and resolves when the system has taken the bytes, or the connection is gone: then false. */
+  async sendAndFlush(bytes: Buffer): Promise<boolean> {
+    return await new Promise((resolve) => {
+      const lost = (): void => resolve(false)
+      this.#socket.once('close', lost)
+      this.#socket.write(bytes, (error) => {
+        this.#socket.off('close', lost)
+        resolve(!error)
+      })
+    })
+  }
+
+  /** Leaves what arrives in the kernel's buffers, which then fill. */
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
+  startReading(): void {
+    this.#socket.resume()
   }
 
   /** The next packet, of the kind that is expected. Rejects when the connection closes first. */

@@ -2,7 +2,7 @@
 // A real node in a process of its own, with a data directory that outlives it.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,21 +14,35 @@ export interface ServerOptions {
   readonly directory: string
   /** 'mqtt.max_qos=1' */
   readonly settings?: readonly string[]
+  /** Text of a configuration file, which is put into the directory. */
+  readonly config?: string
   readonly environment?: Readonly<Record<string, string>>
   /** Put before the executable, e.g. a wrapper that limits what the process may do. */
   readonly prefix?: readonly string[]
+  /** The test that it belongs to: whatever is left of the process when that ends is killed. */
+  readonly context?: TestLife
 }
+
+/** What is needed of a test's context. */
+export interface TestLife {
+  after(fn: () => Promise<void> | void): void
+}
+
+/** Tests run side by side: none of them may take a port that it has not chosen. */
+const NO_FIXED_PORTS = ['mqtt.tls_port=0', 'mqtt.ws_port=0', 'mqtt.wss_port=0']
 
 export class ServerProcess {
   readonly port: number
   readonly httpPort: number
   readonly #child: ChildProcess
+  readonly #configFile: string
   readonly #exit: Promise<number | string>
   #stdout = ''
   #stderr = ''
 
-  private constructor(child: ChildProcess, port: number, httpPort: number) {
+  private constructor(child: ChildProcess, port: number, httpPort: number, configFile = '') {
     this.#child = child
+    this.#configFile = configFile
     this.port = port
     this.httpPort = httpPort
     child.stdout?.on('data', (chunk: Buffer) => {
@@ -37,7 +51,7 @@ export class ServerProcess {
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#stderr += chunk.toString()
     })
-    this.#exit = once(child, 'exit').then(([code, signal]) => (code as number | null) ?? (signal as string))
+    this.#exit = once(child, 'close').then(([code, signal]) => (code as number | null) ?? (signal as string))
   }
 
   /** Starts a node on free ports; resolves when it is ready. Rejects with what it wrote when it ends instead. */
@@ -48,12 +62,20 @@ export class ServerProcess {
   }
 
   /** Starts the process and does not wait. */
-  static async spawn({ directory, settings = [], environment = {}, prefix = [] }: ServerOptions): Promise<ServerProcess> {
+  static async spawn({ directory, config, settings = [], environment = {}, prefix = [], context }: ServerOptions): Promise<ServerProcess> {
     const [port, httpPort] = [await freePort(), await freePort()]
-    const all = [`data_path=${directory}`, `mqtt.tcp_port=${port}`, `http_port=${httpPort}`, ...settings]
-    const [command, ...rest] = [...prefix, process.execPath, EXECUTABLE, ...all.flatMap((setting) => ['--set', setting])]
-    const child = spawn(command as string, rest, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
-    return new ServerProcess(child, port, httpPort)
+    const all = [`data_path=${directory}`, `mqtt.tcp_port=${port}`, `http_port=${httpPort}`, ...NO_FIXED_PORTS, ...settings]
+    const file = join(directory, 'config.toml')
+    if (config !== undefined) writeFileSync(file, config)
+    const words = [...(config === undefined ? [] : ['--config', file]), ...all.flatMap((setting) => ['--set', setting])]
+    const server = new ServerProcess(launch(words, prefix, environment), port, httpPort, file)
+    context?.after(() => server.kill())
+    return server
+  }
+
+  /** Runs the executable with any command line. */
+  static async run(words: readonly string[]): Promise<ServerProcess> {
+    return new ServerProcess(launch(words, [], {}), 0, 0)
   }
 
   get pid(): number {
@@ -73,18 +95,39 @@ export class ServerProcess {
     return this.#exit
   }
 
-  async untilReady(): Promise<void> {
+  /** Resolves when it serves; rejects when it ends instead. */
+  untilReady(): Promise<void> {
+    return this.untilWritten('ready')
+  }
+
+  /** Resolves when the words have appeared in what it writes; rejects when it ends before. */
+  async untilWritten(words: string): Promise<void> {
     const ended = this.#exit.then((code) => {
-      throw new Error(`the node ended with ${code} before it was ready:\n${this.#stderr}`)
+      throw new Error(`the node ended with ${code} before it wrote '${words}':\n${this.#stderr}`)
     })
-    const ready = new Promise<void>((resolve) => {
+    const written = new Promise<void>((resolve) => {
       const check = (): void => {
-        if (this.#stdout.includes('ready')) resolve()
+        if (this.#stdout.includes(words) || this.#stderr.includes(words)) resolve()
       }
       this.#child.stdout?.on('data', check)
+      this.#child.stderr?.on('data', check)
       check()
     })
-    await Promise.race([ready, ended])
+    await Promise.race([written, ended])
+  }
+
+  /** Has the configuration file read again with another text; resolves when the node has taken it, or refused it. */
+  async reload(config: string): Promise<void> {
+    const answers = (): number => this.#stderr.split('reloaded').length
+    const before = answers()
+    writeFileSync(this.#configFile, config)
+    const answered = new Promise<void>((resolve) => {
+      this.#child.stderr?.on('data', () => {
+        if (answers() > before) resolve()
+      })
+    })
+    this.#child.kill('SIGHUP')
+    await Promise.race([answered, this.#exit])
   }
 
   /** Ends the process without a word; resolves when it is gone. */
@@ -94,10 +137,15 @@ export class ServerProcess {
   }
 
   /** Asks it to stop; resolves with its exit code. */
-  async stop(): Promise<number | string> {
-    this.#child.kill('SIGTERM')
+  async stop(signal: 'SIGTERM' | 'SIGINT' = 'SIGTERM'): Promise<number | string> {
+    this.#child.kill(signal)
     return this.#exit
   }
+}
+
+function launch(words: readonly string[], prefix: readonly string[], environment: Readonly<Record<string, string>>): ChildProcess {
+  const [command, ...rest] = [...prefix, process.execPath, EXECUTABLE, ...words]
+  return spawn(command as string, rest, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 export async function freePort(): Promise<number> {
@@ -110,8 +158,9 @@ export async function freePort(): Promise<number> {
 }
 
 /** A directory for one test, removed after it. */
-export function temporaryDirectory(context: { after(fn: () => void): void }): string {
+export function temporaryDirectory(context: TestLife): string {
   const directory = mkdtempSync(join(tmpdir(), 'robustmq-'))
-  context.after(() => rmSync(directory, { recursive: true, force: true }))
+  // A test that failed may leave a server behind that is killed only after this.
+  context.after(() => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
   return directory
 }

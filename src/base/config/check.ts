@@ -1,25 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // What must hold between keys. Each rule names the key that the reader should change.
-import { isLoopback } from '../address.ts'
-import type { Config } from './schema.ts'
+import { checkListeners } from './listener-check.ts'
+import { checkMessages } from './message-check.ts'
+import type { Conflict } from './problem.ts'
+import { type Config, rowPath } from './schema.ts'
+import { checkSecurity } from './security-check.ts'
 import { formatSize } from './size.ts'
-
-export interface Conflict {
-  readonly path: string
-  readonly expected: string
-}
 
 /** `isSet` tells whether a key was given a value, instead of having its default. */
 export function checkRelations(config: Config, isSet: (path: string) => boolean): readonly Conflict[] {
-  return [...checkExposure(config, isSet), ...checkRoles(config), ...checkSizes(config)]
-}
-
-/** DESIGN 7: a listener that others can reach, without authentication, must have been asked for. */
-function checkExposure({ mqtt }: Config, isSet: (path: string) => boolean): readonly Conflict[] {
-  if (isLoopback(mqtt.bind) || mqtt.tcpPort === 0 || isSet('security.allow_anonymous')) return []
-  const expected =
-    'a loopback address such as "127.0.0.1", because clients need no credentials; to let anyone who reaches this address connect, set security.allow_anonymous = true'
-  return [{ path: 'mqtt.bind', expected }]
+  return [
+    ...checkListeners(config, isSet),
+    ...checkRoles(config),
+    ...checkSizes(config),
+    ...checkTopics(config),
+    ...checkSecurity(config),
+    ...checkMessages(config),
+  ]
 }
 
 /** Nodes of a part of the roles would have to call each other over a network. */
@@ -37,4 +34,15 @@ function checkSizes({ mqtt, engine }: Config): readonly Conflict[] {
   ] as const
   const expected = `at least mqtt.max_packet_size, which is "${formatSize(mqtt.maxPacketSize)}"`
   return buffers.filter(([, bytes]) => bytes < mqtt.maxPacketSize).map(([path]) => ({ path, expected }))
+}
+
+/** The first match decides, so a second table of the same filter would never have an effect. */
+function checkTopics({ topic }: Config): readonly Conflict[] {
+  const filters = topic.map(({ filter }) => filter)
+  return filters.flatMap((filter, index) => {
+    const first = filters.indexOf(filter)
+    return first === index
+      ? []
+      : [{ path: `${rowPath('topic', index)}.filter`, expected: `a filter that ${rowPath('topic', first)} does not have already` }]
+  })
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kinds of configuration keys: what each accepts, and how its values are written.
+import { must } from '../assert.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import { formatSize, parseSize } from './size.ts'
 
-export interface Key<T> {
-  /** What the key does, in one line. */
-  readonly text: string
-  readonly default: T
-  /** What is accepted; completes 'expected …'. */
+/** What is accepted as a value, and how it is written. */
+interface Kind<T> {
+  /** Completes 'expected …'. */
   readonly expected: string
-  /** A setting that must be made knowingly: its default does not count where a rule asks for it, and config.toml shows it commented out. */
-  readonly deliberate: boolean
+  /** Its values are shown to nobody: not in messages, not in what is printed. */
+  readonly secret?: boolean
   /** Takes a value of TOML; undefined when it is not accepted. */
   parse(value: unknown): T | undefined
   /** Takes text from the environment or the command line, without the quotes of TOML. */
@@ -19,91 +18,207 @@ export interface Key<T> {
   format(value: T): string
 }
 
+export interface Key<T> extends Kind<T> {
+  /** What the key does, in one line. */
+  readonly text: string
+  readonly default: T
+  /** A setting that must be made knowingly: its default does not count where a rule asks for it, and config.toml shows it commented out. */
+  readonly deliberate: boolean
+  /** A change takes effect on SIGHUP; else with the next start. */
+  readonly reload: boolean
+  /** Recorded with the data at the first start. A later start with another value is refused. */
+  readonly fixed: boolean
+}
+
+export type Presence = 'required' | 'optional'
+
+/** A key of the tables in a list. It has no default: left out, it is a mistake, or its property is absent when it is optional. */
+export interface Column<T, P extends Presence = 'required'> extends Kind<T> {
+  /** What the key does, in one line. */
+  readonly text: string
+  /** What config.toml shows. */
+  readonly example: T
+  readonly presence: P
+}
+
 export interface Section<E extends Entries = Entries> {
   readonly text: string
   readonly entries: E
 }
 
-/** By name in camelCase; files, environment and messages use snake_case. */
-export interface Entries {
-  readonly [name: string]: Key<unknown> | Section
+/** A list of tables, [[name]]. Only a file can hold one; its default is the empty list. */
+export interface Tables<C extends Columns = Columns> {
+  readonly text: string
+  readonly columns: C
+  /** As of a key. */
+  readonly reload: boolean
 }
 
-export type ValueOf<E> = E extends Key<infer T> ? T : E extends Section<infer F> ? { readonly [N in keyof F]: ValueOf<F[N]> } : never
+/** By name in camelCase; files, environment and messages use snake_case. */
+export interface Entries {
+  readonly [name: string]: Key<unknown> | Section | Tables
+}
+
+export interface Columns {
+  readonly [name: string]: Column<unknown, Presence>
+}
+
+export type ValueOf<E> =
+  E extends Key<infer T>
+    ? T
+    : E extends Tables<infer C>
+      ? readonly RowOf<C>[]
+      : E extends Section<infer F>
+        ? { readonly [N in keyof F]: ValueOf<F[N]> }
+        : never
+
+type RowOf<C> = {
+  readonly [N in keyof C as C[N] extends Column<unknown> ? N : never]: CellOf<C[N]>
+} & {
+  readonly [N in keyof C as C[N] extends Column<unknown> ? never : N]?: CellOf<C[N]>
+}
+
+type CellOf<C> = C extends Column<infer T, Presence> ? T : never
 
 export const section = <const E extends Entries>(text: string, entries: E): Section<E> => ({ text, entries })
 
-interface TextOptions {
-  readonly default: string
+export const tables = <const C extends Columns>(
+  text: string,
+  columns: C,
+  { reload = false }: { readonly reload?: boolean } = {},
+): Tables<C> => ({
+  text,
+  columns,
+  reload,
+})
+
+export const optional = <T>(column: Column<T>): Column<T, 'optional'> => ({ ...column, presence: 'optional' })
+
+/** `V` is a value as TOML writes it. */
+interface KeyOptions<V> {
   readonly text: string
-  readonly pattern: RegExp
+  readonly default: V
+  readonly deliberate?: boolean
+  readonly reload?: boolean
+  readonly fixed?: boolean
+}
+
+interface ColumnOptions<V> {
+  readonly text: string
+  readonly example: V
+}
+
+/** Each kind makes a key of a section when it is given a default, and a key of a table when it is given an example. */
+function entry<T>(options: KeyOptions<unknown> | ColumnOptions<unknown>, kind: Kind<T>): Key<T> | Column<T> {
+  const { text } = options
+  const accepted = (value: unknown): T => must(kind.parse(value), 'a default or example is a value that its own key accepts')
+  if ('example' in options) return { ...kind, text, example: accepted(options.example), presence: 'required' }
+  const { deliberate = false, reload = false, fixed = false } = options
+  return { ...kind, text, default: accepted(options.default), deliberate, reload, fixed }
+}
+
+interface TextRange {
+  readonly pattern: { test(text: string): boolean }
   /** The pattern in words. */
   readonly expected: string
+  readonly secret?: boolean
 }
 
-export function text(options: TextOptions): Key<string> {
-  const parseText = (value: string): string | undefined => (options.pattern.test(value) ? value : undefined)
-  return {
-    text: options.text,
-    default: options.default,
-    expected: options.expected,
-    deliberate: false,
+/** What is shown in place of a secret. */
+export const HIDDEN = '"…"'
+
+export function text(options: KeyOptions<string> & TextRange): Key<string>
+export function text(options: ColumnOptions<string> & TextRange): Column<string>
+export function text(options: (KeyOptions<string> | ColumnOptions<string>) & TextRange): Key<string> | Column<string> {
+  const { pattern, expected, secret = false } = options
+  const parseText = (value: string): string | undefined => (pattern.test(value) ? value : undefined)
+  return entry(options, {
+    expected,
+    secret,
     parse: (value) => (typeof value === 'string' ? parseText(value) : undefined),
     parseText,
-    format: (value) => JSON.stringify(value),
-  }
+    format: (value) => (secret ? HIDDEN : JSON.stringify(value)),
+  })
 }
 
-interface IntegerOptions {
-  readonly default: number
+/** Different texts of one pattern, at least one. */
+export function texts(options: KeyOptions<readonly string[]> & TextRange): Key<readonly string[]>
+export function texts(options: ColumnOptions<readonly string[]> & TextRange): Column<readonly string[]>
+export function texts(
+  options: (KeyOptions<readonly string[]> | ColumnOptions<readonly string[]>) & TextRange,
+): Key<readonly string[]> | Column<readonly string[]> {
+  const { pattern, expected } = options
+  const isText = (value: unknown): value is string => typeof value === 'string' && pattern.test(value)
+  const parse = (value: unknown): readonly string[] | undefined =>
+    Array.isArray(value) && value.length > 0 && value.every(isText) && new Set(value).size === value.length ? value : undefined
+  return entry(options, {
+    expected: `a list of different texts, each ${expected}`,
+    parse,
+    parseText: (value) => parse(value.split(',').map((part) => part.trim())),
+    format: (value) => `[${value.map((part) => JSON.stringify(part)).join(', ')}]`,
+  })
+}
+
+interface IntegerRange {
   readonly min: number
   readonly max: number
-  readonly text: string
 }
 
-export function integer({ default: fallback, min, max, text: line }: IntegerOptions): Key<number> {
+export function integer(options: KeyOptions<number> & IntegerRange): Key<number>
+export function integer(options: ColumnOptions<number> & IntegerRange): Column<number>
+export function integer(options: (KeyOptions<number> | ColumnOptions<number>) & IntegerRange): Key<number> | Column<number> {
+  const { min, max } = options
   const parse = (value: unknown): number | undefined =>
     typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max ? value : undefined
-  return {
-    text: line,
-    default: fallback,
+  return entry(options, {
     expected: `an integer from ${min} to ${max}`,
-    deliberate: false,
     parse,
     parseText: (value) => (/^-?\d{1,16}$/.test(value) ? parse(Number(value)) : undefined),
     format: String,
-  }
+  })
 }
 
-interface BooleanOptions {
-  readonly default: boolean
-  readonly text: string
-  readonly deliberate?: boolean
+/** Different integers of one range, at least one. */
+export function integers(options: KeyOptions<readonly number[]> & IntegerRange): Key<readonly number[]>
+export function integers(options: ColumnOptions<readonly number[]> & IntegerRange): Column<readonly number[]>
+export function integers(
+  options: (KeyOptions<readonly number[]> | ColumnOptions<readonly number[]>) & IntegerRange,
+): Key<readonly number[]> | Column<readonly number[]> {
+  const { min, max } = options
+  const isMember = (value: unknown): value is number =>
+    typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max
+  const parse = (value: unknown): readonly number[] | undefined =>
+    Array.isArray(value) && value.length > 0 && value.every(isMember) && new Set(value).size === value.length ? value : undefined
+  return entry(options, {
+    expected: `a list of different integers from ${min} to ${max}`,
+    parse,
+    parseText: (value) => parse(value.split(',').map(Number)),
+    format: (value) => `[${value.join(', ')}]`,
+  })
 }
 
-export function boolean({ default: fallback, text: line, deliberate = false }: BooleanOptions): Key<boolean> {
-  return {
-    text: line,
-    default: fallback,
+export function boolean(options: KeyOptions<boolean>): Key<boolean>
+export function boolean(options: ColumnOptions<boolean>): Column<boolean>
+export function boolean(options: KeyOptions<boolean> | ColumnOptions<boolean>): Key<boolean> | Column<boolean> {
+  return entry(options, {
     expected: 'true or false',
-    deliberate,
     parse: (value) => (typeof value === 'boolean' ? value : undefined),
     parseText: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),
     format: String,
-  }
+  })
 }
 
-interface DurationOptions {
-  readonly default: string
+interface DurationRange {
   readonly min: string
   readonly max: string
-  readonly text: string
   /** Also accepts "never", which is Infinity. */
   readonly never?: boolean
 }
 
 /** In milliseconds. */
-export function duration(options: DurationOptions): Key<number> {
+export function duration(options: KeyOptions<string> & DurationRange): Key<number>
+export function duration(options: ColumnOptions<string> & DurationRange): Column<number>
+export function duration(options: (KeyOptions<string> | ColumnOptions<string>) & DurationRange): Key<number> | Column<number> {
   const { min, max, never = false } = options
   const minMs = parseDuration(min) ?? 0
   const maxMs = parseDuration(max) ?? Number.MAX_SAFE_INTEGER
@@ -112,82 +227,71 @@ export function duration(options: DurationOptions): Key<number> {
     const durationMs = parseDuration(value)
     return durationMs !== undefined && durationMs >= minMs && durationMs <= maxMs ? durationMs : undefined
   }
-  return {
-    text: options.text,
-    default: options.default === 'never' ? Number.POSITIVE_INFINITY : (parseDuration(options.default) ?? minMs),
+  return entry(options, {
     expected: `a duration from "${min}" to "${max}" (units ms, s, m, h, d)${never ? ', or "never"' : ''}`,
-    deliberate: false,
     parse: (value) => (typeof value === 'string' ? parseText(value) : undefined),
     parseText,
     format: (value) => (value === Number.POSITIVE_INFINITY ? '"never"' : `"${formatDuration(value)}"`),
-  }
+  })
 }
 
-interface SizeOptions {
-  readonly default: string
+interface SizeRange {
   readonly min: string
   readonly max: string
-  readonly text: string
 }
 
 /** In bytes. */
-export function size({ default: fallback, min, max, text: line }: SizeOptions): Key<number> {
+export function size(options: KeyOptions<string> & SizeRange): Key<number>
+export function size(options: ColumnOptions<string> & SizeRange): Column<number>
+export function size(options: (KeyOptions<string> | ColumnOptions<string>) & SizeRange): Key<number> | Column<number> {
+  const { min, max } = options
   const minBytes = parseSize(min) ?? 0
   const maxBytes = parseSize(max) ?? Number.MAX_SAFE_INTEGER
   const parseText = (value: string): number | undefined => {
     const bytes = parseSize(value)
     return bytes !== undefined && bytes >= minBytes && bytes <= maxBytes ? bytes : undefined
   }
-  return {
-    text: line,
-    default: parseSize(fallback) ?? minBytes,
+  return entry(options, {
     expected: `a size from "${min}" to "${max}" (units KiB, MiB, GiB, TiB), or a count of bytes`,
-    deliberate: false,
     parse: (value) => (typeof value === 'string' || typeof value === 'number' ? parseText(String(value)) : undefined),
     parseText,
     format: (value) => `"${formatSize(value)}"`,
-  }
+  })
 }
 
-interface ChoiceOptions<T extends string> {
-  readonly default: NoInfer<T>
+interface Members<T extends string> {
   readonly values: readonly T[]
-  readonly text: string
 }
 
-export function choice<const T extends string>({ default: fallback, values, text: line }: ChoiceOptions<T>): Key<T> {
+export function choice<const T extends string>(options: KeyOptions<NoInfer<T>> & Members<T>): Key<T>
+export function choice<const T extends string>(options: ColumnOptions<NoInfer<T>> & Members<T>): Column<T>
+export function choice<const T extends string>(options: (KeyOptions<T> | ColumnOptions<T>) & Members<T>): Key<T> | Column<T> {
+  const { values } = options
   const parse = (value: unknown): T | undefined => values.find((known) => known === value)
-  return {
-    text: line,
-    default: fallback,
+  return entry(options, {
     expected: `one of ${values.map((value) => `"${value}"`).join(', ')}`,
-    deliberate: false,
     parse,
     parseText: parse,
     format: (value) => `"${value}"`,
-  }
-}
-
-interface ListOptions<T extends string> {
-  readonly default: readonly NoInfer<T>[]
-  readonly values: readonly T[]
-  readonly text: string
+  })
 }
 
 /** Distinct members of a closed set, at least one, in the order of the set. */
-export function list<const T extends string>({ default: fallback, values, text: line }: ListOptions<T>): Key<readonly T[]> {
+export function list<const T extends string>(options: KeyOptions<readonly NoInfer<T>[]> & Members<T>): Key<readonly T[]>
+export function list<const T extends string>(options: ColumnOptions<readonly NoInfer<T>[]> & Members<T>): Column<readonly T[]>
+export function list<const T extends string>(
+  options: (KeyOptions<readonly T[]> | ColumnOptions<readonly T[]>) & Members<T>,
+): Key<readonly T[]> | Column<readonly T[]> {
+  const { values } = options
   const parse = (value: unknown): readonly T[] | undefined => {
     if (!Array.isArray(value) || value.length === 0 || new Set(value).size < value.length) return undefined
     const members = values.filter((known) => value.includes(known))
     return members.length === value.length ? members : undefined
   }
-  return {
-    text: line,
-    default: fallback,
+  return entry(options, {
     expected: `a list of different names out of ${values.map((value) => `"${value}"`).join(', ')}`,
-    deliberate: false,
     parse,
     parseText: (value) => parse(value.split(',').map((name) => name.trim())),
     format: (value) => `[${value.map((name) => `"${name}"`).join(', ')}]`,
-  }
+  })
 }

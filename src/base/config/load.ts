@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the configuration from its layers: defaults, file, environment, command line. The later layer wins; mistakes of every layer are told, all at once.
 import { checkRelations } from './check.ts'
-import type { Section } from './key.ts'
+import type { Section, Tables } from './key.ts'
 import { nearest } from './nearest.ts'
 import { type ConfigProblem, type Source, showValue } from './problem.ts'
-import { type Config, type KeyPlace, keysOf, SCHEMA, snakeCase } from './schema.ts'
+import { isTable, readTables, type SourceOf } from './read-tables.ts'
+import { buildConfig, type Config, type KeyPlace, keysOf, SCHEMA, snakeCase, tablesOf } from './schema.ts'
 import { tomlLines } from './toml-lines.ts'
 
 export interface ConfigFile {
@@ -27,8 +28,16 @@ export interface Setting {
   readonly source: Source
 }
 
+/** By path: each key, each list of tables, and the tables of a list with the values in them. */
+export type Settings = ReadonlyMap<string, Setting>
+
+export interface LoadedConfig {
+  readonly config: Config
+  readonly settings: Settings
+}
+
 export type LoadOutcome =
-  | { readonly kind: 'loaded'; readonly config: Config; readonly settings: ReadonlyMap<string, Setting> }
+  | ({ readonly kind: 'loaded' } & LoadedConfig)
   | { readonly kind: 'refused'; readonly problems: readonly ConfigProblem[] }
 
 export function loadConfig(layers: ConfigLayers): LoadOutcome {
@@ -37,6 +46,27 @@ export function loadConfig(layers: ConfigLayers): LoadOutcome {
   loader.readEnvironment(layers.environment ?? {})
   loader.readArguments(layers.settings ?? [])
   return loader.finish()
+}
+
+/** Makes a configuration out of settings that are each acceptable, unless they do not go together. */
+export function settle(given: Settings): LoadOutcome {
+  const settings = withDerived(given)
+  const config = buildConfig((path) => settings.get(path)?.value)
+  const isSet = (path: string): boolean => settings.get(path)?.source.kind !== 'default'
+  const problems = checkRelations(config, isSet).map(({ path, expected }): ConfigProblem => {
+    const { value, source } = settings.get(path) ?? { value: undefined, source: DEFAULT }
+    const shown = PLACES.get(path)?.key.format(value) ?? showValue(value)
+    return { path, value: shown, expected, nearest: undefined, source }
+  })
+  return problems.length > 0 ? { kind: 'refused', problems } : { kind: 'loaded', config, settings }
+}
+
+/** Defaults that follow from other keys. Where there are users, clients without a name are let in only by a deliberate setting. */
+function withDerived(settings: Settings): Settings {
+  const anonymous = settings.get('security.allow_anonymous')
+  if (anonymous?.source.kind !== 'default') return settings
+  const users = settings.get('security.users')?.value as Config['security']['users'] | undefined
+  return new Map(settings).set('security.allow_anonymous', { ...anonymous, value: users === undefined || users.length === 0 })
 }
 
 const ENVIRONMENT_PREFIX = 'ROBUSTMQ_'
@@ -50,10 +80,14 @@ export const environmentName = (path: string): string => ENVIRONMENT_PREFIX + pa
 const KEYS: readonly KeyPlace[] = keysOf(SCHEMA)
 const PLACES: ReadonlyMap<string, KeyPlace> = new Map(KEYS.map((place) => [place.path, place]))
 const PATHS: readonly string[] = KEYS.map((place) => place.path)
+const LISTS: readonly string[] = tablesOf(SCHEMA).map((place) => place.path)
 const DEFAULT: Source = { kind: 'default' }
 
 class Loader {
-  readonly #settings = new Map<string, Setting>(KEYS.map(({ path, key }) => [path, { value: key.default, source: DEFAULT }]))
+  readonly #settings = new Map<string, Setting>([
+    ...KEYS.map(({ path, key }): [string, Setting] => [path, { value: key.default, source: DEFAULT }]),
+    ...LISTS.map((path): [string, Setting] => [path, { value: Object.freeze([]), source: DEFAULT }]),
+  ])
   readonly #problems: ConfigProblem[] = []
 
   readFile(file: ConfigFile): void {
@@ -63,9 +97,14 @@ class Loader {
       for (const [name, value] of Object.entries(table)) {
         const path = above + name
         const line = lines.get(path) ?? lineAbove
-        const source: Source = { kind: 'file', file: file.name, line }
+        const source = { kind: 'file', file: file.name, line } as const
         const entry = entries.get(name)
+        const sourceOf: SourceOf = (...paths) => ({
+          ...source,
+          line: paths.map((at) => lines.get(at)).find((at) => at !== undefined) ?? line,
+        })
         if (entry === undefined) this.#refuseUnknown(path, value, source)
+        else if ('columns' in entry) this.#setTables(path, entry, value, sourceOf)
         else if (!('entries' in entry)) this.#set(path, entry.parse(value), value, source)
         else if (isTable(value)) visit(entry, value, `${path}.`, line)
         else this.#refuse(path, value, `a section, [${path}]`, source)
@@ -99,29 +138,14 @@ class Loader {
   }
 
   finish(): LoadOutcome {
-    if (this.#problems.length > 0) return { kind: 'refused', problems: this.#problems }
-    const config = this.#build()
-    const isSet = (path: string): boolean => this.#settings.get(path)?.source.kind !== 'default'
-    for (const { path, expected } of checkRelations(config, isSet)) {
-      const { value, source } = this.#settings.get(path) ?? { value: undefined, source: DEFAULT }
-      this.#problems.push({ path, value: PLACES.get(path)?.key.format(value) ?? '', expected, nearest: undefined, source })
-    }
-    if (this.#problems.length > 0) return { kind: 'refused', problems: this.#problems }
-    return { kind: 'loaded', config, settings: this.#settings }
+    return this.#problems.length > 0 ? { kind: 'refused', problems: this.#problems } : settle(this.#settings)
   }
 
-  /** Its shape is that of the schema, key by key: that is what Config says. */
-  #build(): Config {
-    const build = (section: Section, above: string): Readonly<Record<string, unknown>> =>
-      Object.freeze(
-        Object.fromEntries(
-          Object.entries(section.entries).map(([name, entry]) => {
-            const path = above + snakeCase(name)
-            return [name, 'entries' in entry ? build(entry, `${path}.`) : this.#settings.get(path)?.value]
-          }),
-        ),
-      )
-    return build(SCHEMA, '') as Config
+  #setTables(path: string, tables: Tables, value: unknown, sourceOf: SourceOf): void {
+    const { rows, cells, problems } = readTables(path, tables, value, sourceOf)
+    this.#problems.push(...problems)
+    this.#settings.set(path, { value: rows, source: sourceOf(path) })
+    for (const cell of cells) this.#settings.set(cell.path, cell)
   }
 
   #setText(path: string, text: string, source: Source): void {
@@ -138,13 +162,15 @@ class Loader {
   }
 
   #refuseUnknown(path: string, value: unknown, source: Source): void {
-    const meant = nearest(path, PATHS)
+    const list = LISTS.find((known) => path === known || path.startsWith(`${known}.`) || path.startsWith(`${known}[`))
+    if (list !== undefined) {
+      this.#refuse(path, value, `[[${list}]] in the file: neither the environment nor --set can give lists of tables`, source)
+      return
+    }
+    const meant = nearest(path, source.kind === 'file' ? [...PATHS, ...LISTS] : PATHS)
     const shown = source.kind === 'environment' && meant !== undefined ? environmentName(meant) : meant
     this.#problems.push({ path, value: showValue(value), expected: undefined, nearest: shown, source })
   }
 }
 
 const pathOf = (variable: string): string => variable.slice(ENVIRONMENT_PREFIX.length).toLowerCase().replaceAll('__', '.')
-
-const isTable = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)

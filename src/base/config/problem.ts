@@ -8,11 +8,17 @@ export type Source =
   | { readonly kind: 'environment'; readonly variable: string }
   | { readonly kind: 'argument' }
 
+/** A rule between keys that does not hold; `path` is the key to change. */
+export interface Conflict {
+  readonly path: string
+  readonly expected: string
+}
+
 export interface ConfigProblem {
   /** 'mqtt.max_qos'. */
   readonly path: string
-  /** As it was written, for the reader. */
-  readonly value: string
+  /** As it was written, for the reader; undefined for a key that is missing. */
+  readonly value: string | undefined
   /** Completes 'expected …'; undefined when the key itself is unknown. */
   readonly expected: string | undefined
   /** For an unknown key, the known one that was most likely meant. */
@@ -36,7 +42,7 @@ export function formatSource(source: Source): string {
 
 /** One line: where, which key, which value, what was expected. */
 export function formatProblem({ path, value, expected, nearest, source }: ConfigProblem): string {
-  const place = `${formatSource(source)}: ${path} = ${value}`
+  const place = `${formatSource(source)}: ${path}${value === undefined ? ' is missing' : ` = ${value}`}`
   if (expected !== undefined) return `${place}: expected ${expected}`
   return nearest === undefined ? `${place}: there is no such key` : `${place}: there is no such key, did you mean ${nearest}?`
 }

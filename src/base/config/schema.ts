@@ -1,21 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every key of the configuration: the one place that names it, its type, default, range and meaning. config.toml is generated from it.
-import { boolean, choice, duration, integer, type Key, list, type Section, section, size, text, type ValueOf } from './key.ts'
-
-const HOST = { pattern: /^[\w.:-]{1,253}$/, expected: 'an IP address or a host name' } as const
+import { isValidFilter } from '../topic-filter.ts'
+import {
+  boolean,
+  choice,
+  duration,
+  integer,
+  type Key,
+  list,
+  optional,
+  type Section,
+  section,
+  size,
+  type Tables,
+  tables,
+  text,
+  type ValueOf,
+} from './key.ts'
+import { AUTO_SUBSCRIBE, REWRITE } from './message-schema.ts'
+import { SHARED } from './shared-schema.ts'
+import { HOST, LISTENERS, SIMPLE_LISTENERS, TLS } from './listener-schema.ts'
+import { LIMITS, MQTT_OPERATION } from './operation-schema.ts'
+import { SECURITY } from './security-schema.ts'
 
 export const SCHEMA = section('', {
   clusterName: text({
     default: 'robustmq',
     pattern: /^[a-z0-9][a-z0-9_-]{0,62}$/,
     expected: 'up to 63 lower-case letters, digits, "-" or "_", the first a letter or digit',
+    fixed: true,
     text: 'Name of the cluster, as metrics show it.',
   }),
   nodeId: integer({
     default: 1,
     min: 1,
     max: 65535,
-    text: 'Identity of this node: unique in the cluster, and the same for the life of its data.',
+    fixed: true,
+    text: 'Identity of this node: unique in the cluster.',
   }),
   roles: list({
     default: ['meta', 'broker', 'engine'],
@@ -35,20 +56,20 @@ export const SCHEMA = section('', {
   }),
   httpPort: integer({ default: 58080, min: 0, max: 65535, text: 'Port of the admin HTTP server; 0 turns it off.' }),
   log: section('Log lines go to standard error.', {
-    level: choice({ default: 'info', values: ['debug', 'info', 'warn', 'error'], text: 'The least important lines that are written.' }),
+    level: choice({
+      default: 'info',
+      values: ['debug', 'info', 'warn', 'error'],
+      reload: true,
+      text: 'The least important lines that are written.',
+    }),
     format: choice({ default: 'text', values: ['text', 'json'], text: 'Text for people, JSON for machines.' }),
   }),
   prometheus: section('Metrics.', {
     enable: boolean({ default: true, text: 'Serve /metrics on the admin HTTP server.' }),
   }),
   meta: section('Cluster coordination: sessions, subscriptions, cursors, retained messages.', {
-    offsetGroups: integer({ default: 1, min: 1, max: 64, text: 'Raft groups for cursors. Fixed once the node holds data.' }),
-    dataGroups: integer({
-      default: 1,
-      min: 1,
-      max: 64,
-      text: 'Raft groups for sessions and retained messages. Fixed once the node holds data.',
-    }),
+    offsetGroups: integer({ default: 1, min: 1, max: 64, fixed: true, text: 'Raft groups for cursors.' }),
+    dataGroups: integer({ default: 1, min: 1, max: 64, fixed: true, text: 'Raft groups for sessions and retained messages.' }),
   }),
   engine: section('Storage of messages.', {
     defaultStorage: choice({
@@ -60,7 +81,8 @@ export const SCHEMA = section('', {
       default: 4,
       min: 1,
       max: 64,
-      text: 'Logs of each storage type over which topics are spread. Fixed once the node holds data.',
+      fixed: true,
+      text: 'Logs of each storage type over which topics are spread.',
     }),
     memoryBytes: size({
       default: '64MiB',
@@ -86,11 +108,12 @@ export const SCHEMA = section('', {
       text: 'Size at which the oldest part of the write-ahead log is reclaimed.',
     }),
     retention: section('How long stored messages are kept; whichever limit is reached first.', {
-      maxAge: duration({ default: '7d', min: '1s', max: '36500d', text: 'Older messages are deleted.' }),
+      maxAge: duration({ default: '7d', min: '1s', max: '36500d', reload: true, text: 'Older messages are deleted.' }),
       maxBytes: size({
         default: '10GiB',
         min: '1MiB',
         max: '1024TiB',
+        reload: true,
         text: 'Bytes of messages kept in all logs of the node; the oldest are deleted.',
       }),
     }),
@@ -101,13 +124,14 @@ export const SCHEMA = section('', {
       ...HOST,
       text: 'Address of the listeners. One that others can reach needs security.allow_anonymous to be set.',
     }),
-    tcpPort: integer({ default: 1883, min: 0, max: 65535, text: 'Port for MQTT over TCP; 0 turns it off.' }),
+    ...SIMPLE_LISTENERS,
     maxPacketSize: size({ default: '1MiB', min: '1KiB', max: '256MiB', text: 'Largest packet that is accepted; v5 clients are told.' }),
     maxQos: integer({ default: 2, min: 0, max: 2, text: 'Highest QoS; v5 clients are told.' }),
     keepAliveMax: duration({
       default: '65535s',
       min: '1s',
       max: '65535s',
+      reload: true,
       text: 'Longest keep-alive; v5 clients that ask for more are given this one.',
     }),
     sessionExpiryMax: duration({
@@ -115,6 +139,7 @@ export const SCHEMA = section('', {
       min: '1s',
       max: '36500d',
       never: true,
+      reload: true,
       text: 'Longest life of a session without its client; those that ask for more are given this one.',
     }),
     receiveMaximum: integer({
@@ -127,36 +152,150 @@ export const SCHEMA = section('', {
       default: 1024,
       min: 1,
       max: 65535,
+      reload: true,
       text: 'Unacknowledged messages on their way out to a client; it may ask for fewer.',
     }),
     topicAliasMaximum: integer({ default: 32, min: 0, max: 65535, text: 'Topic aliases that a v5 client may use; 0 for none.' }),
     topicLevelsMax: integer({ default: 128, min: 1, max: 1024, text: 'Levels of a topic or filter.' }),
-    clientIdBytesMax: integer({ default: 1024, min: 23, max: 65535, text: 'Bytes of a client id.' }),
+    clientIdBytesMax: integer({ default: 1024, min: 23, max: 65535, reload: true, text: 'Bytes of a client id.' }),
     retainAvailable: boolean({ default: true, text: 'Whether messages may be retained; v5 clients are told.' }),
-    connectTimeout: duration({ default: '15s', min: '100ms', max: '10m', text: 'Time from the connection to a complete CONNECT packet.' }),
+    retainedMaxMessages: integer({
+      default: 10_000_000,
+      min: 0,
+      max: 1_000_000_000,
+      reload: true,
+      text: 'Retained messages that are kept. At the limit no further topics get one: v5 clients are refused, for others the message is delivered only.',
+    }),
+    retainedMaxBytes: size({
+      default: '16GiB',
+      min: '0B',
+      max: '1024TiB',
+      reload: true,
+      text: 'Bytes of retained messages that are kept, with the same consequence.',
+    }),
+    retainedMaxPayload: size({
+      default: '256MiB',
+      min: '1B',
+      max: '256MiB',
+      reload: true,
+      text: 'Largest payload that may be retained, with the same consequence.',
+    }),
+    connectTimeout: duration({
+      default: '15s',
+      min: '100ms',
+      max: '10m',
+      reload: true,
+      text: 'Time from the connection to a complete CONNECT packet.',
+    }),
     writeQueueBytes: size({
       default: '8MiB',
       min: '64KiB',
       max: '1GiB',
+      reload: true,
       text: 'Output queued for one connection beyond which QoS 0 messages to it are dropped.',
     }),
-    subscriptionsMax: integer({ default: 1000, min: 1, max: 1_000_000, text: 'Subscriptions of one session.' }),
+    subscriptionsMax: integer({ default: 1000, min: 1, max: 1_000_000, reload: true, text: 'Subscriptions of one session.' }),
     connectionsMax: integer({ default: 100_000, min: 1, max: 10_000_000, text: 'Connections of this node.' }),
+    ...SHARED,
+    exclusiveAvailable: boolean({
+      default: true,
+      reload: true,
+      text: 'Whether $exclusive/FILTER may be subscribed to: a filter that only one session at a time can have in this way.',
+    }),
+    delayedMax: duration({
+      default: '30d',
+      min: '0s',
+      max: '4294967s',
+      reload: true,
+      text: 'Longest delay of a message to $delayed/SECONDS/TOPIC, which is published to TOPIC when the seconds have passed.',
+    }),
+    delayedMessagesMax: integer({
+      default: 100_000,
+      min: 0,
+      max: 10_000_000,
+      reload: true,
+      text: 'Messages that may wait for their time; more are refused. Each costs about 200 bytes of memory, and its size on disk.',
+    }),
+    ...MQTT_OPERATION,
+    rewrite: REWRITE,
+    autoSubscribe: AUTO_SUBSCRIBE,
   }),
+  limits: LIMITS,
+  tls: TLS,
+  listener: LISTENERS,
   mqttOfflineMessage: section('Messages for sessions whose client is away.', {
     enable: boolean({
       default: true,
       text: 'Store QoS 1 and 2 messages durably. Without it, messages that nobody online has subscribed to are dropped.',
     }),
     storeQos0: boolean({ default: false, text: 'Store QoS 0 messages too.' }),
-  }),
-  security: section('Who may connect.', {
-    allowAnonymous: boolean({
-      default: true,
-      deliberate: true,
-      text: 'Accept clients without credentials. Must be set to true before mqtt.bind may be an address that others can reach.',
+    maxAge: duration({
+      default: 'never',
+      min: '1s',
+      max: '36500d',
+      never: true,
+      reload: true,
+      text: 'A client that comes back does not get what was published longer ago than this while it was away; "never" for no limit.',
+    }),
+    maxMessages: integer({
+      default: 0,
+      min: 0,
+      max: 1_000_000,
+      reload: true,
+      text: 'A client that comes back gets the newest messages, at most so many, of those published while it was away; 0 for no limit.',
     }),
   }),
+  topic: tables(
+    'Storage of some topics. The first table in the file whose filter matches a topic decides alone; what it leaves out is as for all topics.',
+    {
+      filter: text({
+        example: 'sensors/+/raw',
+        pattern: { test: isValidFilter },
+        expected: 'a topic filter: "+" and "#" alone in their level, "#" in the last',
+        text: 'Topics that the table is for.',
+      }),
+      storage: optional(
+        choice({
+          example: 'memory',
+          values: ['rocksdb', 'memory'],
+          text: 'Where its stored messages are kept, as engine.default_storage.',
+        }),
+      ),
+      offline: optional(
+        boolean({
+          example: false,
+          text: 'Whether QoS 1 and 2 messages are stored for those who are away, as mqtt_offline_message.enable.',
+        }),
+      ),
+      storeQos0: optional(boolean({ example: false, text: 'Whether QoS 0 messages are stored too, for subscriptions with QoS 1 and 2.' })),
+      messageExpiry: optional(
+        duration({
+          example: '1d',
+          min: '1s',
+          max: '36500d',
+          text: 'Lifetime of its messages that name none, and bound of those that do.',
+        }),
+      ),
+      maxAge: optional(
+        duration({
+          example: '1h',
+          min: '1s',
+          max: '36500d',
+          text: 'Age at which its messages are not given to clients that come back, besides mqtt_offline_message.max_age.',
+        }),
+      ),
+      maxMessages: optional(
+        integer({
+          example: 100,
+          min: 1,
+          max: 1_000_000,
+          text: 'The newest messages of each topic that clients that come back get, besides mqtt_offline_message.max_messages.',
+        }),
+      ),
+    },
+    { reload: true },
+  ),
+  security: SECURITY,
 })
 
 /** The whole configuration. Durations in milliseconds ("never" is Infinity), sizes in bytes. */
@@ -171,12 +310,43 @@ export interface KeyPlace {
   readonly key: Key<unknown>
 }
 
+/** The same for a list of tables. */
+export interface TablesPlace {
+  readonly path: string
+  readonly names: readonly string[]
+  readonly tables: Tables
+}
+
 export const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
-/** All keys of a section and of the sections in it, in the order of the schema. */
-export function keysOf(parent: Section, above: readonly string[] = []): readonly KeyPlace[] {
-  return Object.entries(parent.entries).flatMap(([name, entry]) => {
+/** The place of a table in a list, counted from 0: 'topic[0]'. */
+export const rowPath = (path: string, index: number): string => `${path}[${index}]`
+
+/** All keys of a section and of the sections in it, in the order of the schema. Those of tables are not among them. */
+export const keysOf = (parent: Section): readonly KeyPlace[] => placesOf(parent, []).filter((place) => 'key' in place)
+
+/** All lists of tables, likewise. */
+export const tablesOf = (parent: Section): readonly TablesPlace[] => placesOf(parent, []).filter((place) => 'tables' in place)
+
+function placesOf(parent: Section, above: readonly string[]): readonly (KeyPlace | TablesPlace)[] {
+  return Object.entries(parent.entries).flatMap(([name, entry]): readonly (KeyPlace | TablesPlace)[] => {
     const names = [...above, name]
-    return 'entries' in entry ? keysOf(entry, names) : [{ path: names.map(snakeCase).join('.'), names, key: entry }]
+    const path = names.map(snakeCase).join('.')
+    if ('entries' in entry) return placesOf(entry, names)
+    return 'columns' in entry ? [{ path, names, tables: entry }] : [{ path, names, key: entry }]
   })
+}
+
+/** A Config out of the value of each key and list. Its shape is that of the schema, name by name: that is what Config says. */
+export function buildConfig(valueAt: (path: string) => unknown): Config {
+  const build = (parent: Section, above: string): Readonly<Record<string, unknown>> =>
+    Object.freeze(
+      Object.fromEntries(
+        Object.entries(parent.entries).map(([name, entry]) => {
+          const path = above + snakeCase(name)
+          return [name, 'entries' in entry ? build(entry, `${path}.`) : valueAt(path)]
+        }),
+      ),
+    )
+  return build(SCHEMA, '') as Config
 }

@@ -2,6 +2,8 @@
 // All outside effects of a node in one value. Opened once by roles/ports.ts, or by the simulator.
 import type { Clock } from './clock.ts'
 import type { Disk } from './disk.ts'
+import type { FileReader } from './file-reader.ts'
+import type { Hashing } from './hashing.ts'
 import type { Kv } from './kv.ts'
 import type { Logger } from './logger.ts'
 import type { Metrics } from './metrics.ts'
@@ -12,7 +14,9 @@ import type { Random } from './random.ts'
 export interface Ports {
   readonly clock: Clock
   readonly random: Random
+  readonly hashing: Hashing
   readonly disk: Disk
+  readonly files: FileReader
   readonly kv: Kv
   readonly network: Network
   readonly logger: Logger

@@ -7,20 +7,26 @@ import { Heap } from '#base/heap'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { MetaClient } from '#contract/client/meta-client'
-import { type BrokerIdentity, EXPIRY_NEVER, type Session, type SessionKey } from '#contract/record/session'
+import { type BrokerIdentity, EXPIRY_NEVER, type Session, type SessionKey, SHARE_TENANT } from '#contract/record/session'
 import type { ShardStore } from '#storage'
+import type { ShareGroups } from './share-groups.ts'
+import type { BrokerEvents } from './events.ts'
 import type { WillPublisher } from './will.ts'
 
+/** Names its session and holds nothing of it: it may lie in the heap long after the client has come back. */
 interface Due {
   readonly atMs: number
   readonly order: number
   readonly kind: 'will' | 'expiry'
-  readonly session: Session
+  readonly uid: number
+  readonly epoch: number
 }
 
 /** Timers are set at most this far ahead: the clock may be stepped meanwhile. */
 const TIMER_MS_MAX = 60_000
 const RETRY_MS = 1_000
+/** Dues that may be void before the heap is swept. */
+const DUES_MIN = 1_000
 const DONE = Object.freeze({ kind: 'done' })
 const PAGE = 1_000
 
@@ -28,6 +34,8 @@ export class AwaySessions {
   readonly #meta: MetaClient
   readonly #store: Pick<ShardStore, 'forget'>
   readonly #wills: WillPublisher
+  readonly #shares: Pick<ShareGroups, 'ending' | 'ended'>
+  readonly #events: Pick<BrokerEvents, 'tell'>
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order))
@@ -38,12 +46,27 @@ export class AwaySessions {
   #stopped = false
   #settling: Promise<void> = Promise.resolve()
 
-  constructor(meta: MetaClient, store: Pick<ShardStore, 'forget'>, wills: WillPublisher, clock: Clock, logger: Logger) {
+  constructor(
+    meta: MetaClient,
+    store: Pick<ShardStore, 'forget'>,
+    wills: WillPublisher,
+    shares: Pick<ShareGroups, 'ending' | 'ended'>,
+    events: Pick<BrokerEvents, 'tell'>,
+    clock: Clock,
+    logger: Logger,
+  ) {
     this.#meta = meta
     this.#store = store
     this.#wills = wills
+    this.#shares = shares
+    this.#events = events
     this.#clock = clock
     this.#logger = logger
+  }
+
+  /** Sessions that wait for their client. */
+  get size(): number {
+    return this.#away.size
   }
 
   /** Takes up what an earlier life of this node left: its open sessions have lost their connection now, the others go on waiting. */
@@ -82,6 +105,7 @@ export class AwaySessions {
   }
 
   async #adopt(session: Session, identity: BrokerIdentity): Promise<void> {
+    if (session.tenant === SHARE_TENANT) return
     if (session.owner === undefined) return this.#wait(session)
     if (session.owner.node === identity.node && session.owner.bootEpoch < identity.bootEpoch) await this.leave(session, true)
   }
@@ -93,14 +117,15 @@ export class AwaySessions {
     // A will is due after its delay or at the end of the session, whichever comes first [MQTT-3.1.3-9].
     const willAtMs = will === undefined ? Number.POSITIVE_INFINITY : Math.min(disconnectedAtMs + will.delaySeconds * 1000, endsAtMs)
     const nowMs = this.#clock.realtime()
-    if (willAtMs <= nowMs) await this.#settle({ atMs: willAtMs, order: 0, kind: 'will', session })
+    if (willAtMs <= nowMs) await this.#settle('will', session)
     else if (willAtMs !== Number.POSITIVE_INFINITY) this.#push(willAtMs, 'will', session)
-    if (endsAtMs <= nowMs) await this.#settle({ atMs: endsAtMs, order: 0, kind: 'expiry', session })
+    if (endsAtMs <= nowMs) await this.#settle('expiry', session)
     else if (endsAtMs !== Number.POSITIVE_INFINITY) this.#push(endsAtMs, 'expiry', session)
   }
 
-  #push(atMs: number, kind: Due['kind'], session: Session): void {
-    this.#due.push({ atMs, order: this.#order++, kind, session })
+  #push(atMs: number, kind: Due['kind'], { uid, epoch }: Session): void {
+    if (this.#due.size > DUES_MIN + 4 * this.#away.size) this.#sweep()
+    this.#due.push({ atMs, order: this.#order++, kind, uid, epoch })
     this.#arm()
   }
 
@@ -123,31 +148,46 @@ export class AwaySessions {
       ready.push(first)
       this.#due.pop()
     }
-    await Promise.all(ready.map((due) => this.#settle(due)))
+    await Promise.all(
+      ready.map(async ({ kind, uid, epoch }) => {
+        const session = this.#away.get(uid)
+        if (session?.epoch === epoch) await this.#settle(kind, session)
+      }),
+    )
     this.#arm()
   }
 
-  async #settle(due: Due): Promise<void> {
-    const { session } = due
-    if (this.#away.get(session.uid) !== session) return
+  /** Lets go of dues that are void. */
+  #sweep(): void {
+    const live: Due[] = []
+    for (let due = this.#due.pop(); due !== undefined; due = this.#due.pop()) {
+      if (this.#away.get(due.uid)?.epoch === due.epoch) live.push(due)
+    }
+    for (const due of live) this.#due.push(due)
+  }
+
+  async #settle(kind: Due['kind'], session: Session): Promise<void> {
     try {
-      if (due.kind === 'will' && session.will !== undefined) await this.#wills.publishHeld(session, session.will)
-      if (due.kind === 'expiry') await this.#end(session)
+      if (kind === 'will' && session.will !== undefined) await this.#wills.publishHeld(session, session.will)
+      if (kind === 'expiry') await this.#end(session)
     } catch (error) {
-      this.#logger.log('warn', `the ${due.kind} of a session is due and could not be settled, trying again`, {
+      this.#logger.log('warn', `the ${kind} of a session is due and could not be settled, trying again`, {
         client: session.clientId,
         error: messageOf(error),
       })
-      this.#push(this.#clock.realtime() + RETRY_MS, due.kind, session)
+      this.#push(this.#clock.realtime() + RETRY_MS, kind, session)
     }
   }
 
   async #end(session: Session): Promise<void> {
     // A session that lives no longer than its connection was ended in meta when it was closed, or when its will was taken.
     const lives = session.expirySeconds > 0
+    await this.#shares.ending(session.clientId)
     const ended = lives ? await this.#meta.endSession(session, session.uid, session.epoch) : DONE
     this.#away.delete(session.uid)
     if (ended.kind === 'fenced') return
+    if (lives) this.#events.tell('sessionExpired', session.clientId, {})
+    this.#shares.ended([session.uid])
     await this.#store.forget([session.uid])
   }
 }

@@ -4,6 +4,7 @@
 import type { LogId, Position } from '#contract/client/engine-client'
 import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { ShardStore } from '#storage'
+import { type BacklogOwner, measureBacklog, type OfflineCut, type OfflineLimits, type OfflineReason } from './offline.ts'
 import type { Target } from './subscription-table.ts'
 
 /** The receiving end of a consumer: a session. */
@@ -12,12 +13,18 @@ export interface Outlet {
   filters(): readonly string[]
   /** Messages of QoS 0 are stored for clients that are away. */
   readonly storesQos0: boolean
+  /** Stored records are owed at QoS 0 as they are at the others, whether or not the client was away. */
+  readonly owesEverything?: boolean
   /** The claim on a record by the subscriptions that had begun at its position; undefined when there is none. */
   claim(topic: string, log: LogId, position: Position): Target | undefined
   /** Sends a record, or refuses it for want of room: then it comes again after `resume`. */
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean
   /** Bytes it could take now, about. */
   appetiteBytes(): number
+  /** Limits on what it gets of the time when it was away; absent or undefined for none. Asked once. */
+  offlineLimits?(): OfflineLimits | undefined
+  /** So many records were left out by these limits. */
+  dropped?(reason: OfflineReason, count: number): void
   /** Records [from, to) were removed by retention before they could be delivered. */
   missed(log: LogId, from: Position, to: Position): void
   failed(error: unknown): void
@@ -40,6 +47,12 @@ export class Consumer {
   readonly #outlet: Outlet
   readonly #followers: Follower[] = []
   readonly #cursor = new RecordCursor()
+  /** What went by while the client was away has not been counted yet. */
+  #unmeasured: OfflineLimits | undefined
+  #measuring = false
+  #cut: OfflineCut | undefined
+  /** Not told yet. */
+  readonly #drops = new Map<OfflineReason, number>()
   #closed = false
 
   constructor(store: ShardStore, outlet: Outlet) {
@@ -71,11 +84,16 @@ export class Consumer {
     follower.next = next
     follower.awayFrom = seen
     follower.awayUntil = this.#store.extent(log).end
+    this.#unmeasured ??= this.#outlet.offlineLimits?.()
   }
 
   /** There is room again: reads on in every log that is behind. */
   resume(): void {
     if (this.#closed) return
+    if (this.#unmeasured !== undefined) {
+      if (!this.#measuring) void this.#measure(this.#unmeasured)
+      return
+    }
     for (const follower of this.#followers) {
       if (follower !== undefined && !follower.live && !follower.reading) void this.#catchUp(follower)
     }
@@ -117,7 +135,9 @@ export class Consumer {
         const result = await this.#store.read({ log, from, filters, bytesMax: this.#outlet.appetiteBytes() })
         if (this.#closed) return
         if (result.from > from) this.#outlet.missed(log, from, result.from)
-        for (const batch of result.batches) if (!this.#offerAll(follower, batch)) return
+        const took = result.batches.every((batch) => this.#offerAll(follower, batch))
+        this.#reportDrops()
+        if (!took) return
         follower.next = result.next
         // Everything committed up to here has passed `live` already, and what comes next will.
         if (follower.next >= this.#store.extent(log).end) follower.live = true
@@ -129,6 +149,45 @@ export class Consumer {
     }
   }
 
+  async #measure(limits: OfflineLimits): Promise<void> {
+    this.#measuring = true
+    const owner: BacklogOwner = {
+      filters: () => this.#outlet.filters(),
+      owes: (topic, log, cursor) => this.#owes(topic, log, cursor),
+      closed: () => this.#closed,
+    }
+    const behind = this.#followers.filter((follower) => follower !== undefined && !follower.live)
+    const stretches = behind.map(({ log, next, awayUntil }) => ({ log, from: next, until: awayUntil }))
+    try {
+      this.#cut = await measureBacklog(this.#store, owner, limits, stretches)
+      this.#unmeasured = undefined
+      this.resume()
+    } catch (error) {
+      this.#outlet.failed(error)
+    }
+  }
+
+  #owes(topic: string, log: LogId, cursor: RecordCursor): boolean {
+    const follower = this.#followers[log]
+    const target = this.#outlet.claim(topic, log, cursor.position)
+    const claim = target !== undefined && cursor.publisher === target.subscriber.uid ? target.own : target
+    if (claim === undefined || follower === undefined) return false
+    return Math.min(claim.qos, cursor.qos) > 0 || this.#owesQos0(follower, cursor.position)
+  }
+
+  #isDropped(topic: string, log: LogId, position: Position, appendTimeMs: number): boolean {
+    const reason = this.#cut?.reason(topic, log, position, appendTimeMs)
+    if (reason === undefined) return false
+    this.#drops.set(reason, (this.#drops.get(reason) ?? 0) + 1)
+    return true
+  }
+
+  #reportDrops(): void {
+    if (this.#drops.size === 0) return
+    for (const [reason, count] of this.#drops) this.#outlet.dropped?.(reason, count)
+    this.#drops.clear()
+  }
+
   /** False when the outlet had no room; the follower then stands at the record it refused. */
   #offerAll(follower: Follower, batch: RecordBatch): boolean {
     const cursor = this.#cursor
@@ -136,8 +195,10 @@ export class Consumer {
     while (cursor.next()) {
       const { position } = cursor
       if (position < follower.next) continue
-      const target = this.#outlet.claim(batch.topics[cursor.topic] as string, follower.log, position)
+      const topic = batch.topics[cursor.topic] as string
+      const target = this.#outlet.claim(topic, follower.log, position)
       if (target === undefined || (Math.min(target.qos, cursor.qos) === 0 && !this.#owesQos0(follower, position))) continue
+      if (position < follower.awayUntil && this.#isDropped(topic, follower.log, position, batch.appendTimeMs)) continue
       if (this.#outlet.offer(target, follower.log, batch, cursor)) continue
       follower.next = position
       return false
@@ -146,6 +207,7 @@ export class Consumer {
   }
 
   #owesQos0({ awayFrom, awayUntil }: Follower, position: Position): boolean {
+    if (this.#outlet.owesEverything === true) return true
     return this.#outlet.storesQos0 && position >= awayFrom && position < awayUntil
   }
 }

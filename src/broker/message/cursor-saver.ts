@@ -9,6 +9,10 @@ import type { Cursor } from '#contract/record/session'
 export interface CursorSource {
   readonly uid: number
   readonly epoch: number
+  /** Sources that are saved first, because they must know of everything that this one does not hold any more. They have none themselves. */
+  readonly before: readonly CursorSource[]
+  /** Whether it is saved itself, not only those before it. */
+  readonly stored: boolean
   cursors(): readonly Cursor[]
 }
 
@@ -21,6 +25,10 @@ export class CursorSaver {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #dirty = new Set<CursorSource>()
+  /** Saves of sources that have others before them: one at a time for each, so that a later one never holds older cursors. */
+  readonly #turns = new Map<CursorSource, Promise<void>>()
+  /** Saves that begin with the next microtask, for all who want them. */
+  readonly #joint = new Map<CursorSource, Promise<void>>()
   #scheduled = false
 
   constructor(meta: Pick<MetaClient, 'saveCursors'>, clock: Clock, logger: Logger) {
@@ -37,15 +45,49 @@ export class CursorSaver {
     this.#clock.after(SAVE_INTERVAL_MS, this.#save)
   }
 
-  /** Saves the source; resolves when that is committed. */
+  /** Saves the source as it is now, or later; resolves when that is committed. */
   async saveNow(source: CursorSource): Promise<void> {
     this.#dirty.delete(source)
-    await this.#meta.saveCursors([{ uid: source.uid, epoch: source.epoch, cursors: source.cursors() }])
+    if (source.before.length === 0) {
+      if (source.stored) await this.#meta.saveCursors([saveOf(source)])
+      return
+    }
+    const turn = this.#afterLast(source)
+    this.#turns.set(source, turn)
+    try {
+      await turn
+    } finally {
+      if (this.#turns.get(source) === turn) this.#turns.delete(source)
+    }
   }
 
   /** The session has ended or is somebody else's. */
   forget(source: CursorSource): void {
     this.#dirty.delete(source)
+  }
+
+  async #afterLast(source: CursorSource): Promise<void> {
+    const last = this.#turns.get(source)
+    if (last !== undefined) await Promise.allSettled([last])
+    // Taken before those of the others: what is not in it, they know of.
+    const save = saveOf(source)
+    await Promise.all(source.before.map((other) => this.#saveJointly(other)))
+    if (source.stored) await this.#meta.saveCursors([save])
+  }
+
+  #saveJointly(source: CursorSource): Promise<void> {
+    let joint = this.#joint.get(source)
+    if (joint === undefined) {
+      joint = this.#saveNext(source)
+      this.#joint.set(source, joint)
+    }
+    return joint
+  }
+
+  async #saveNext(source: CursorSource): Promise<void> {
+    await null
+    this.#joint.delete(source)
+    await this.saveNow(source)
   }
 
   readonly #save = (): void => {
@@ -56,10 +98,13 @@ export class CursorSaver {
     const sources = [...this.#dirty]
     this.#dirty.clear()
     try {
-      for (let from = 0; from < sources.length; from += SOURCES_MAX) {
-        const page = sources.slice(from, from + SOURCES_MAX)
-        await this.#meta.saveCursors(page.map((source) => ({ uid: source.uid, epoch: source.epoch, cursors: source.cursors() })))
+      const following = sources.filter(({ before }) => before.length > 0)
+      const leading = new Set(following.flatMap(({ before }) => before))
+      const alone = sources.filter((source) => source.before.length === 0 && source.stored && !leading.has(source))
+      for (let from = 0; from < alone.length; from += SOURCES_MAX) {
+        await this.#meta.saveCursors(alone.slice(from, from + SOURCES_MAX).map(saveOf))
       }
+      await Promise.all(following.map((source) => this.saveNow(source)))
     } catch (error) {
       // Older cursors mean that more is sent again, nothing else: the next save makes up for it.
       this.#logger.log('warn', 'cursors were not saved, trying again', { sessions: sources.length, error: messageOf(error) })
@@ -69,3 +114,5 @@ export class CursorSaver {
     if (this.#scheduled) this.#clock.after(SAVE_INTERVAL_MS, this.#save)
   }
 }
+
+const saveOf = (source: CursorSource) => ({ uid: source.uid, epoch: source.epoch, cursors: source.cursors() })

@@ -5,6 +5,7 @@ import type { Clock } from '#base/port/clock'
 import type { AppendOutcome, LogId } from '#contract/client/engine-client'
 import { ATTRIBUTE, RecordBatchBuilder } from '#contract/record/record-batch'
 import type { Shard, ShardStore } from '#storage'
+import type { RetainedQuota } from './retained-quota.ts'
 
 /** Who waits for messages to be stored. One object for all messages of a connection. */
 export interface PublishOwner {
@@ -38,6 +39,9 @@ class Lane {
   tags: number[] = []
   /** For each record that went here although its shard passes through another log. */
   diverted: Shard[] = []
+  /** Records that are to be retained, and the bytes of their payloads. */
+  retained = 0
+  retainedBytes = 0
   appends = 0
   queued = false
 
@@ -49,6 +53,7 @@ class Lane {
 export class Publisher {
   readonly #store: ShardStore
   readonly #clock: Clock
+  readonly #quota: RetainedQuota | undefined
   readonly #lanes: Lane[] = []
   #open: Lane[] = []
   #scheduled = false
@@ -56,9 +61,10 @@ export class Publisher {
   /** Shards with messages under way in the log of retained messages: what follows must not overtake them in the other log. With their count. */
   readonly #diverted = new Map<Shard, number>()
 
-  constructor(store: ShardStore, clock: Clock) {
+  constructor(store: ShardStore, clock: Clock, quota?: RetainedQuota) {
     this.#store = store
     this.#clock = clock
+    this.#quota = quota
     for (const { id } of store.logs()) this.#lanes[id] = new Lane(id)
   }
 
@@ -69,7 +75,7 @@ export class Publisher {
 
   /**
    * Takes a message whose payload is `source[start, end)`; everything is copied. `owner` is told under `tag`, unless undefined.
-   * `attributes` are those of a record; which of the optional fields are read follows from them.
+   * `attributes` are those of a record; which of the optional fields are read follows from them. The settings of the topic may shorten the message's life.
    */
   publish(
     shard: Shard,
@@ -98,7 +104,15 @@ export class Publisher {
       this.#append(lane)
       topic = lane.builder.topic(shard.topic)
     }
-    lane.builder.append(topic, attributes, publisher, expiryMs, sequence, headers, source, start, end)
+    const expires = shard.messageExpiryMs !== Number.POSITIVE_INFINITY
+    const stamped = expires ? attributes | ATTRIBUTE.expiry : attributes
+    const endsMs = expires ? this.#endOfLife(shard, attributes, expiryMs) : expiryMs
+    lane.builder.append(topic, stamped, publisher, endsMs, sequence, headers, source, start, end)
+    if ((attributes & ATTRIBUTE.retain) !== 0 && this.#quota !== undefined) {
+      lane.retained++
+      lane.retainedBytes += end - start
+      this.#quota.began(end - start)
+    }
     if (owner !== undefined) {
       lane.owners.push(owner)
       lane.tags.push(tag)
@@ -108,16 +122,21 @@ export class Publisher {
     return log
   }
 
-  /** The same for messages that are not on the hot path. */
+  /** The same for messages that are not on the hot path. One that may not be retained is published without. */
   publishMessage(shard: Shard, message: OutgoingMessage, owner: PublishOwner | undefined, tag: number): LogId {
     const attributes =
       message.qos |
-      (message.retain ? ATTRIBUTE.retain : 0) |
+      (message.retain && (this.#quota?.admits(shard, message.payload.length) ?? true) ? ATTRIBUTE.retain : 0) |
       (message.expiryMs === 0 ? 0 : ATTRIBUTE.expiry) |
       (message.sequence < 0 ? 0 : ATTRIBUTE.sequence) |
       (message.headers.length === 0 ? 0 : ATTRIBUTE.headers)
     const { publisher, expiryMs, sequence, headers, payload } = message
     return this.publish(shard, attributes, publisher, expiryMs, sequence, headers, payload, 0, payload.length, owner, tag)
+  }
+
+  #endOfLife(shard: Shard, attributes: number, expiryMs: number): number {
+    const boundMs = this.#clock.realtime() + shard.messageExpiryMs
+    return (attributes & ATTRIBUTE.expiry) === 0 ? boundMs : Math.min(expiryMs, boundMs)
   }
 
   #queue(lane: Lane): void {
@@ -139,18 +158,21 @@ export class Publisher {
   }
 
   #append(lane: Lane): void {
-    const { owners, tags, diverted } = lane
+    const { owners, tags, diverted, retained, retainedBytes } = lane
     const batch = lane.builder.build()
     const bytes = batch.bytes.length
     lane.owners = []
     lane.tags = []
     lane.diverted = []
+    lane.retained = 0
+    lane.retainedBytes = 0
     lane.appends++
     this.#pendingBytes += bytes
     this.#store.append(lane.log, batch, (outcome) => {
       lane.appends--
       this.#pendingBytes -= bytes
       for (const shard of diverted) this.#settleDiverted(shard)
+      if (retained > 0) this.#quota?.settled(retained, retainedBytes)
       for (let at = 0; at < owners.length; at++) (owners[at] as PublishOwner).published(tags[at] as number, outcome)
       // What gathered meanwhile goes out at once; a lane that is queued goes at the end of its turn anyway.
       if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)

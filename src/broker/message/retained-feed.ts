@@ -27,14 +27,18 @@ export class RetainedFeed {
   readonly #meta: Pick<MetaClient, 'retained'>
   readonly #clock: Clock
   readonly #outlet: RetainedOutlet
-  readonly #subscription: Subscription
+  readonly subscription: Subscription
+  /** It goes on where an earlier connection stopped. */
+  readonly continued: boolean
   readonly #since: ReadonlyMap<number, number>
   readonly #touched = new Set<string>()
-  #after: string | undefined
+  /** The last topic that was sent; '' before the first one. */
+  #after: string
+  #viewed = false
   #running = false
   #closed = false
 
-  /** `since`: the end of each durable log concerned at the moment when the subscription became live. */
+  /** A subscription that says `retainedAfter` goes on there. `since`: the end of each durable log concerned at the moment when the subscription became live. */
   constructor(
     store: Pick<ShardStore, 'retainedUpTo'>,
     meta: Pick<MetaClient, 'retained'>,
@@ -47,12 +51,20 @@ export class RetainedFeed {
     this.#meta = meta
     this.#clock = clock
     this.#outlet = outlet
-    this.#subscription = subscription
+    const { retainedAfter, ...plain } = subscription
+    this.subscription = plain
+    this.continued = retainedAfter !== undefined
+    this.#after = retainedAfter ?? ''
     this.#since = new Map(since.map(({ log, position }) => [log, position]))
   }
 
   get filter(): string {
-    return this.#subscription.filter
+    return this.subscription.filter
+  }
+
+  /** The subscription, with what it is still owed. */
+  get unfinished(): Subscription {
+    return { ...this.subscription, retainedAfter: this.#after }
   }
 
   /** A live message of the topic was delivered: its retained value is history. */
@@ -72,13 +84,14 @@ export class RetainedFeed {
   async #run(): Promise<void> {
     this.#running = true
     try {
-      if (this.#after === undefined) {
+      if (!this.#viewed) {
         // Every record before `since` that is retained must be in the view, or it would be in neither.
         for (const [log, position] of this.#since) await this.#store.retainedUpTo(log, position)
+        this.#viewed = true
       }
       while (!this.#closed) {
         const count = Math.min(PAGE_MAX, Math.max(1, this.#outlet.appetite))
-        const page = await this.#meta.retained(this.filter, this.#after, count, this.#clock.realtime())
+        const page = await this.#meta.retained(this.filter, this.#after === '' ? undefined : this.#after, count, this.#clock.realtime())
         if (this.#closed) return
         if (page.length === 0) {
           this.#closed = true
@@ -86,7 +99,7 @@ export class RetainedFeed {
           return
         }
         for (const value of page) {
-          if (!this.#isLive(value) && !this.#outlet.offerRetained(this.#subscription, value)) return
+          if (!this.#isLive(value) && !this.#outlet.offerRetained(this.subscription, value)) return
           this.#after = value.topic
         }
       }

@@ -18,6 +18,8 @@ export interface Claim {
   readonly retainAsPublished: boolean
   /** MQTT 5 subscription identifiers, without zeros. */
   readonly identifiers: readonly number[]
+  /** Messages carry their offset (D8); absent when they do not. */
+  readonly offsets?: boolean
 }
 
 /** One subscriber's claim on a topic. */
@@ -47,6 +49,11 @@ export class SubscriptionTable {
   /** Subscriptions, all subscribers together. */
   get size(): number {
     return this.#size
+  }
+
+  /** Whether any filter begins with this level. */
+  hasBranch(level: string): boolean {
+    return this.#root.children.has(level)
   }
 
   /** Adds, or replaces the one with the same filter. */

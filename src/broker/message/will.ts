@@ -4,12 +4,15 @@
 import type { Clock } from '#base/port/clock'
 import type { AppendOutcome } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
-import type { Session, Will } from '#contract/record/session'
+import type { Session, SessionKey, Will } from '#contract/record/session'
 import type { ShardRouter, ShardStore } from '#storage'
 import type { Publisher } from './publish.ts'
 
 /** Above all packet ids, so that a will never meets a message of its session. */
 const WILL_SEQUENCE = 0x10000
+
+/** Whether the author of a will may publish it now, which it could when it gave it (Q22). */
+export type WillPermission = (session: SessionKey, will: Will) => boolean
 
 export class WillPublisher {
   readonly #publisher: Publisher
@@ -17,6 +20,7 @@ export class WillPublisher {
   readonly #store: Pick<ShardStore, 'release'>
   readonly #meta: Pick<MetaClient, 'takeWill'>
   readonly #clock: Clock
+  readonly #mayFire: WillPermission
 
   constructor(
     publisher: Publisher,
@@ -24,25 +28,27 @@ export class WillPublisher {
     store: Pick<ShardStore, 'release'>,
     meta: Pick<MetaClient, 'takeWill'>,
     clock: Clock,
+    mayFire: WillPermission,
   ) {
     this.#publisher = publisher
     this.#router = router
     this.#store = store
     this.#meta = meta
     this.#clock = clock
+    this.#mayFire = mayFire
   }
 
   /** Publishes the will that `session` still holds, and takes it out. Resolves when both are committed. */
   async publishHeld(session: Session, will: Will): Promise<void> {
     const sequence = WILL_SEQUENCE + session.epoch
-    await this.#append(session.uid, will, sequence)
+    if (this.#mayFire(session, will)) await this.#append(session.uid, will, sequence)
     await this.#meta.takeWill(session, session.uid, session.epoch)
     await this.#store.release(session.uid, sequence, undefined)
   }
 
   /** Publishes a will that is no longer in any session. */
-  publishTaken(session: Session, will: Will): Promise<void> {
-    return this.#append(session.uid, will, -1)
+  async publishTaken(session: Session, will: Will): Promise<void> {
+    if (this.#mayFire(session, will)) await this.#append(session.uid, will, -1)
   }
 
   #append(publisher: number, will: Will, sequence: number): Promise<void> {

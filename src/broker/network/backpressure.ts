@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Stops reading from publishers for two reasons: too much of what was read is not stored yet, or a subscriber that keeps up otherwise
-// needs a moment to take what was sent. Back-pressure before memory and before loss (DESIGN 6); a subscriber that is slow for longer
-// holds nobody up.
+// needs a moment to take what was sent. Back-pressure before memory and before loss (DESIGN 6). Only those who feed a congested subscriber
+// wait for it, and not for long: one that is slow holds nobody up.
 import type { Clock } from '#base/port/clock'
 
 export interface Pausable {
@@ -9,6 +9,8 @@ export interface Pausable {
   resumeReading(): void
   /** Whether the connection itself has room again. */
   readonly relieved: boolean
+  /** Session uid of whoever publishes here. */
+  readonly publisher: number
 }
 
 export interface Congestible {
@@ -16,6 +18,11 @@ export interface Congestible {
   readonly congested: boolean
   /** Waiting did not help: it is not waited for again until its queue has been empty. */
   markSlow(): void
+}
+
+interface Congestion {
+  readonly sinceMs: number
+  readonly publishers: Set<number>
 }
 
 /** Bytes of the node that are read and not settled. */
@@ -29,8 +36,7 @@ export class Backpressure {
   readonly #clock: Clock
   readonly #pendingBytes: () => number
   #paused: Pausable[] = []
-  /** With the time when each was found congested, on the monotonic clock. */
-  readonly #congested = new Map<Congestible, number>()
+  readonly #congested = new Map<Congestible, Congestion>()
   #checking = false
 
   constructor(clock: Clock, pendingBytes: () => number) {
@@ -38,8 +44,9 @@ export class Backpressure {
     this.#pendingBytes = pendingBytes
   }
 
-  get overloaded(): boolean {
-    return this.#congested.size > 0 || this.#pendingBytes() > HIGH_BYTES
+  /** Whether a publisher must wait before more is read from it. */
+  holds(publisher: number): boolean {
+    return (this.#congested.size > 0 && this.#feedsCongested(publisher)) || this.#pendingBytes() > HIGH_BYTES
   }
 
   /** The connection has stopped reading; it is told to go on when it and the node have room. */
@@ -48,16 +55,25 @@ export class Backpressure {
     this.#arm()
   }
 
-  /** Publishers wait for this subscriber, for a while. */
-  relieve(subscriber: Congestible): void {
-    if (this.#congested.has(subscriber)) return
-    this.#congested.set(subscriber, this.#clock.monotonic())
-    this.#arm()
+  /** A message of `publisher` went to a congested subscriber: the publisher waits for it, for a while. */
+  relieve(subscriber: Congestible, publisher: number): void {
+    let congestion = this.#congested.get(subscriber)
+    if (congestion === undefined) {
+      congestion = { sinceMs: this.#clock.monotonic(), publishers: new Set() }
+      this.#congested.set(subscriber, congestion)
+      this.#arm()
+    }
+    congestion.publishers.add(publisher)
   }
 
   /** The subscriber is gone. */
   forget(subscriber: Congestible): void {
     this.#congested.delete(subscriber)
+  }
+
+  #feedsCongested(publisher: number): boolean {
+    for (const { publishers } of this.#congested.values()) if (publishers.has(publisher)) return true
+    return false
   }
 
   #arm(): void {
@@ -69,11 +85,11 @@ export class Backpressure {
   readonly #check = (): void => {
     this.#checking = false
     this.#reviewCongested()
-    const nodeRelieved = this.#congested.size === 0 && this.#pendingBytes() < LOW_BYTES
+    const nodeRelieved = this.#pendingBytes() < LOW_BYTES
     const waiting = this.#paused
     this.#paused = []
     for (const connection of waiting) {
-      if (nodeRelieved && connection.relieved) connection.resumeReading()
+      if (nodeRelieved && connection.relieved && !this.#feedsCongested(connection.publisher)) connection.resumeReading()
       else this.#paused.push(connection)
     }
     if (this.#paused.length > 0 || this.#congested.size > 0) this.#arm()
@@ -81,7 +97,7 @@ export class Backpressure {
 
   #reviewCongested(): void {
     const nowMs = this.#clock.monotonic()
-    for (const [subscriber, sinceMs] of this.#congested) {
+    for (const [subscriber, { sinceMs }] of this.#congested) {
       if (subscriber.congested && nowMs - sinceMs <= PATIENCE_MS) continue
       this.#congested.delete(subscriber)
       if (subscriber.congested) subscriber.markSlow()

@@ -78,6 +78,11 @@ export interface EngineClient {
   read(request: ReadRequest): Promise<ReadResult>
   /** The records at exactly these positions (ascending), whatever their topics: for what is in flight. Those that are gone are left out. */
   fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]>
+  /**
+   * Where to begin to read in order to miss no record appended at or after `timeMs` (ms since 1970). Up to a tenth of a second of earlier records may
+   * come first: stored ones have a time only together with their neighbours. The end of the log when all records are older.
+   */
+  positionAt(log: LogId, timeMs: number): Promise<Position>
   /** First position kept and end of a log. */
   extent(log: LogId): { readonly first: Position; readonly end: Position }
   /** Resolves when the retained values of all records of `log` before `position` are in meta. */

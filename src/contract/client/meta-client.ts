@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the meta service offers. Every write is committed before its promise resolves; reads are linearizable.
 // Rejections: notLeader, proposalDropped, outcomeUnknown, stopping. Expected outcomes are values.
+
 import type { BrokerIdentity, Cursor, ExpirySeconds, Session, SessionKey, Subscription, Will } from '../record/session.ts'
+import type { DelayedClient } from './delayed-client.ts'
+import type { ExclusiveClient } from './exclusive-client.ts'
 
 export interface OpenSessionRequest extends SessionKey {
   readonly owner: BrokerIdentity
@@ -20,6 +23,14 @@ export interface OpenedSession {
   /** The session as it was before, when there was one: its owner has lost it, and its will may be due. */
   readonly previous: Session | undefined
   /** Empty unless `present`. */
+  readonly subscriptions: readonly Subscription[]
+  readonly cursors: readonly Cursor[]
+}
+
+/** A session that outlives its connection, and what it has of shared groups. */
+export interface SharedMember {
+  readonly session: Session
+  /** The shared ones only. */
   readonly subscriptions: readonly Subscription[]
   readonly cursors: readonly Cursor[]
 }
@@ -63,6 +74,8 @@ export interface RetainedWrite {
 }
 
 export interface MetaClient {
+  readonly delayed: DelayedClient
+  readonly exclusive: ExclusiveClient
   /** Registers this life of the node; its boot epoch is higher than any before. */
   registerNode(node: number, nowMs: number): Promise<BrokerIdentity>
   /** Opens a session, taking it over when it is open elsewhere: one compare-and-set (Q9). */
@@ -76,11 +89,15 @@ export interface MetaClient {
   unsubscribe(key: SessionKey, epoch: number, filters: readonly string[]): Promise<SessionWrite>
   /** Saves cursors of many sessions; those of a session whose epoch is lower than a save before it are ignored. */
   saveCursors(saves: readonly { readonly uid: number; readonly epoch: number; readonly cursors: readonly Cursor[] }[]): Promise<void>
-  /** All sessions, in pages by key; for start-up and expiry. */
+  /** Sessions with stored subscriptions that begin with `$share/`, in pages by key; empty only at the end. Goes through all subscriptions: for start-up. */
+  sharedMembers(after: SessionKey | undefined, count: number): Promise<readonly SharedMember[]>
+  /** All sessions, and shared groups under SHARE_TENANT, in pages by key; for start-up and expiry. */
   sessions(after: SessionKey | undefined, count: number): Promise<readonly Session[]>
   /** Stores retained values, in order. */
   retain(writes: readonly RetainedWrite[]): Promise<void>
   /** Retained messages that match a filter, expired ones left out, in pages by topic. */
   retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedValue[]>
   retainedCount(): number
+  /** What they take, in bytes. */
+  retainedBytes(): number
 }

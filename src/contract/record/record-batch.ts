@@ -355,9 +355,10 @@ export class RecordBatchBuilder {
       bytes.write(topic, this.#at + 2, 'utf8')
       this.#at += 2 + size
     }
-    // A small batch is copied out: else it would hold the whole buffer for as long as it is kept, in the tail for example.
+    // A small batch is copied out, and not into Node's pool: for as long as it is kept, in the tail for example, it would hold the whole
+    // buffer, or a whole slab of the pool.
     const small = this.#at * 2 < this.#bytes.length
-    const bytes = small ? Buffer.from(this.#bytes.subarray(0, this.#at)) : this.#bytes.subarray(0, this.#at)
+    const bytes = small ? ownCopy(this.#bytes, this.#at) : this.#bytes.subarray(0, this.#at)
     bytes.writeUInt32BE(BATCH_MAGIC, AT.magic)
     bytes.writeUInt32BE(this.#at, AT.length)
     bytes.fill(0, AT.basePosition, AT.checked)
@@ -378,7 +379,7 @@ export class RecordBatchBuilder {
   /** Unless they were copied, the bytes now belong to the batch; the next one is expected to be about as large. */
   #reset(copied: boolean): void {
     if (!copied || this.#bytes.length > BUFFER_KEPT_BYTES_MAX)
-      this.#bytes = Buffer.allocUnsafe(Math.max(4096, Math.min(this.#at + (this.#at >>> 2), 1 << 20)))
+      this.#bytes = Buffer.allocUnsafeSlow(Math.max(4096, Math.min(this.#at + (this.#at >>> 2), 1 << 20)))
     this.#at = BATCH_HEADER_BYTES
     this.#recordCount = 0
     this.#qosMax = 0
@@ -395,6 +396,12 @@ export class RecordBatchBuilder {
     }
     return this.#bytes
   }
+}
+
+function ownCopy(bytes: Buffer, size: number): Buffer {
+  const copy = Buffer.allocUnsafeSlow(size)
+  bytes.copy(copy, 0, 0, size)
+  return copy
 }
 
 function writeOptional(bytes: Buffer, from: number, optional: number, expiryMs: number, sequence: number, headers: Buffer): number {

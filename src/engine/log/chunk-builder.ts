@@ -11,7 +11,7 @@ import type { Topic } from './topic.ts'
 /** A chunk is closed when it has this many bytes. A larger batch is a chunk of its own. */
 const CHUNK_BYTES = 64 * 1024
 /** The batches of a chunk were appended within this time: its runs know only the time of the first. */
-const CHUNK_TIME_MS = 100
+export const CHUNK_SPAN_MS_MAX = 100
 /** Builders kept for the next chunk. */
 const BUILDERS_KEPT = 64
 
@@ -34,7 +34,7 @@ export class ChunkBuilder {
     const first = this.#batches[0]
     if (first === undefined) return false
     return (
-      this.#bytes + batch.bytes.length > CHUNK_BYTES || batch.term !== first.term || batch.appendTimeMs - first.appendTimeMs > CHUNK_TIME_MS
+      this.#bytes + batch.bytes.length > CHUNK_BYTES || batch.term !== first.term || batch.appendTimeMs - first.appendTimeMs > CHUNK_SPAN_MS_MAX
     )
   }
 

@@ -3,6 +3,7 @@
 
 import { assert, must } from '#base/assert'
 import type { Component } from '#base/component'
+import type { Config } from '#base/config/schema'
 import { crc32c } from '#base/crc32c'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
@@ -22,6 +23,7 @@ import type {
   TailSink,
 } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
+import type { ShareClient, ShareConsumer, ShareProgress, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch } from '#contract/record/record-batch'
 import type { StateMachine } from '#raft'
 import { TailFeed } from '../interest/tail-feed.ts'
@@ -29,6 +31,7 @@ import { ChunkBuilder } from '../log/chunk-builder.ts'
 import { Retention } from '../log/retention.ts'
 import { type Proposer, Stripe } from '../log/stripe.ts'
 import { TailBudget } from '../log/tail.ts'
+import { positionAt } from '../log/time-index.ts'
 import { createEvictionCounter, createStripeMetrics, registerGauges } from './engine-metrics.ts'
 
 export interface EngineOptions {
@@ -64,7 +67,7 @@ const TOPIC_BYTES_MAX = 0xffff
 /** Topics are hashed with their tenant. */
 const TENANT_PREFIX = 'default/'
 
-export class EngineService implements EngineClient, Component {
+export class EngineService implements EngineClient, ShareClient, Component {
   readonly name = 'engine'
   readonly #ports: EnginePorts
   readonly #options: EngineOptions
@@ -72,6 +75,8 @@ export class EngineService implements EngineClient, Component {
   readonly #stripes: readonly Stripe[]
   readonly #descriptions: readonly LogDescription[]
   readonly #retentions: readonly Retention[]
+  /** Of one log; read in each round of retention. */
+  readonly #limits: { maxAgeMs: number; maxBytes: number }
   /** A topic with its tenant, to be hashed. */
   readonly #hashed = Buffer.alloc(TENANT_PREFIX.length + TOPIC_BYTES_MAX)
   #retentionTimer: Timer | undefined
@@ -98,8 +103,8 @@ export class EngineService implements EngineClient, Component {
     const storedStripes = indexes.map((index) => new Stripe(index, 'rocksdb', stored))
     this.#stripes = [...storedStripes, ...indexes.map((index) => new Stripe(options.stripes + index, 'memory', inMemory))]
     this.#descriptions = this.#stripes.map(({ machine }) => ({ id: machine.log, storage: machine.storage }))
-    const limits = { maxAgeMs: options.retention.maxAgeMs, maxBytes: Math.ceil(options.retention.maxBytes / options.stripes) }
-    this.#retentions = storedStripes.map(({ machine }) => new Retention(machine, limits, stored.metrics))
+    this.#limits = { maxAgeMs: options.retention.maxAgeMs, maxBytes: this.#share(options.retention.maxBytes) }
+    this.#retentions = storedStripes.map(({ machine }) => new Retention(machine, this.#limits, stored.metrics))
     this.#hashed.write(TENANT_PREFIX, 'latin1')
     const sum = (count: (stripe: Stripe) => number, storage?: StorageType): number =>
       this.#stripes.reduce(
@@ -138,6 +143,12 @@ export class EngineService implements EngineClient, Component {
     for (const stripe of this.#stripes) stripe.stop()
     await this.#retentionRound
     await Promise.all(this.#stripes.map(({ machine }) => machine.persist()))
+  }
+
+  /** Limits of retention hold from the next round on. */
+  reload({ engine }: Config): void {
+    this.#limits.maxAgeMs = engine.retention.maxAge
+    this.#limits.maxBytes = this.#share(engine.retention.maxBytes)
   }
 
   unready(): string | undefined {
@@ -181,16 +192,18 @@ export class EngineService implements EngineClient, Component {
   }
 
   async register(filter: string): Promise<readonly LogPosition[]> {
-    const concerned = hasWildcard(filter)
-      ? this.#stripes
-      : [this.#stripe(this.logOf('rocksdb', filter)), this.#stripe(this.logOf('memory', filter))]
-    this.#requireReady(concerned)
+    const concerned = this.#concerned(filter)
     this.#feed.interest.add(filter)
     return concerned.map(({ machine }) => ({ log: machine.log, position: machine.end }))
   }
 
   deregister(filter: string): void {
     this.#feed.interest.remove(filter)
+  }
+
+  async openShare(filter: string, sink: ShareSink, progress: readonly ShareProgress[]): Promise<ShareConsumer> {
+    const logs = this.#concerned(filter).map(({ machine }) => machine)
+    return this.#feed.shares.open(filter, sink, logs, progress)
   }
 
   // The promise is passed on as it is: another `await` in between could make `atEnd` untrue.
@@ -200,6 +213,12 @@ export class EngineService implements EngineClient, Component {
 
   fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]> {
     return this.#stripe(log).machine.catchUp.fetch(positions)
+  }
+
+  async positionAt(log: LogId, timeMs: number): Promise<Position> {
+    const stripe = this.#stripe(log)
+    this.#requireReady([stripe])
+    return await positionAt(stripe.machine, timeMs)
   }
 
   extent(log: LogId): { readonly first: Position; readonly end: Position } {
@@ -218,8 +237,22 @@ export class EngineService implements EngineClient, Component {
     )
   }
 
+  /** Of bytes for all logs, those for one. */
+  #share(bytes: number): number {
+    return Math.ceil(bytes / this.#options.stripes)
+  }
+
   #stripe(log: LogId): Stripe {
     return must(this.#stripes[log], 'logs are numbered densely, and callers know which there are')
+  }
+
+  /** The logs in which a matching topic can be. They must be led here. */
+  #concerned(filter: string): readonly Stripe[] {
+    const concerned = hasWildcard(filter)
+      ? this.#stripes
+      : [this.#stripe(this.logOf('rocksdb', filter)), this.#stripe(this.logOf('memory', filter))]
+    this.#requireReady(concerned)
+    return concerned
   }
 
   /** Before a log is led here, its end and its sequences may be out of date (L12). */

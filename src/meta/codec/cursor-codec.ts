@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stored forms of cursors, and of who may write them.
-import type { Cursor, InFlight } from '#contract/record/session'
+import type { Cursor, InFlight, ReplayPlace } from '#contract/record/session'
 import { FieldReader } from './field-reader.ts'
 import { FieldWriter } from './field-writer.ts'
 
 const CURSOR_VERSION = 1
+/** The same, and behind each message in flight with the flag SHARED, the group that handed it out. Written only when there is one. */
+const CURSOR_SHARED_VERSION = 2
+/** The same, and at the end the places of subscriptions that replay. Written only when there is one. */
+const CURSOR_REPLAY_VERSION = 3
 const HOLDER_VERSION = 1
 const IN_FLIGHT_BYTES = 15
 const QOS_MASK = 3
 const RELEASED = 4
+const SHARED = 8
+const RETAINED = 16
 
 /** Who has the cursors of a session: writes with a lower epoch are late ones of an earlier owner. */
 export interface CursorHolder {
@@ -33,20 +39,26 @@ export function decodeHolder(bytes: Buffer): CursorHolder {
 }
 
 export function encodeCursor(cursor: Cursor): Buffer {
-  const writer = new FieldWriter(CURSOR_VERSION, 40 + cursor.inFlight.length * IN_FLIGHT_BYTES)
+  const { replays } = cursor
+  const shared = cursor.inFlight.some(({ share }) => share !== undefined)
+  const version = replays !== undefined ? CURSOR_REPLAY_VERSION : shared ? CURSOR_SHARED_VERSION : CURSOR_VERSION
+  const writer = new FieldWriter(version, 40 + cursor.inFlight.length * IN_FLIGHT_BYTES)
   writer.uint32(cursor.log).uint64(cursor.next).uint64(cursor.seen).uint32(cursor.inFlight.length)
-  for (const { position, packetId, order, qos, released } of cursor.inFlight) {
-    writer
-      .uint64(position)
-      .uint16(packetId)
-      .uint32(order)
-      .uint8(qos | (released ? RELEASED : 0))
+  for (const { position, packetId, order, qos, released, retained, share } of cursor.inFlight) {
+    const flags = qos | (released ? RELEASED : 0) | (share === undefined ? 0 : SHARED) | (retained ? RETAINED : 0)
+    writer.uint64(position).uint16(packetId).uint32(order).uint8(flags)
+    if (share !== undefined) writer.uint64(share)
+  }
+  if (replays !== undefined) {
+    writer.uint32(replays.length)
+    for (const { filter, next } of replays) writer.text(filter).uint64(next)
   }
   return writer.take()
 }
 
 export function decodeCursor(bytes: Buffer): Cursor {
-  const reader = new FieldReader(bytes, CURSOR_VERSION, 'a stored cursor')
+  const version = [CURSOR_SHARED_VERSION, CURSOR_REPLAY_VERSION].find((known) => known === bytes[0]) ?? CURSOR_VERSION
+  const reader = new FieldReader(bytes, version, 'a stored cursor')
   const log = reader.uint32()
   const next = reader.uint64()
   const seen = reader.uint64()
@@ -56,8 +68,24 @@ export function decodeCursor(bytes: Buffer): Cursor {
     const packetId = reader.uint16()
     const order = reader.uint32()
     const flags = reader.uint8()
-    inFlight.push({ position, packetId, order, qos: (flags & QOS_MASK) === 2 ? 2 : 1, released: (flags & RELEASED) !== 0 })
+    const retained = (flags & RETAINED) === 0 ? undefined : { retained: true }
+    const entry = {
+      position,
+      packetId,
+      order,
+      qos: (flags & QOS_MASK) === 2 ? 2 : 1,
+      released: (flags & RELEASED) !== 0,
+      ...retained,
+    } as const
+    inFlight.push((flags & SHARED) === 0 ? entry : { ...entry, share: reader.uint64() })
   }
+  const cursor = { log, next, seen, inFlight }
+  if (version !== CURSOR_REPLAY_VERSION) {
+    reader.end()
+    return cursor
+  }
+  const replays: ReplayPlace[] = []
+  for (let left = reader.uint32(); left > 0; left--) replays.push({ filter: reader.text(), next: reader.uint64() })
   reader.end()
-  return { log, next, seen, inFlight }
+  return { ...cursor, replays }
 }

@@ -5,13 +5,16 @@
 //   session  := tenant NUL client-id                       subscription := tenant NUL client-id NUL filter
 //   retained := tenant NUL level (NUL level)*              due          := due-ms-u64 retained
 //   cursor   := uid-u64 log-u32                            holder       := uid-u64
+//   delayed  := due-ms-u64 id-u64                          receipt      := uid-u64 packet-id-u16
+//   exclusive := tenant NUL filter
 //
 // NUL occurs in no tenant, client id, topic or filter [MQTT-1.5.4-2], so the components need no escape, keys sort by component, and a topic
 // is next to its children: the topics that a literal prefix covers are one range.
-import { prefixEnd, writeUint64 } from '#base/bytes'
+import { prefixEnd, readUint64, writeUint64 } from '#base/bytes'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { hasWildcard, literalPrefix } from '#base/topic-filter'
+import type { DelayedKey, DelayedReceipt } from '#contract/client/delayed-client'
 import type { SessionKey } from '#contract/record/session'
 
 /** The tenant of everything that names none. */
@@ -31,9 +34,15 @@ const TABLE = {
   retainedBody: 7,
   retainedDue: 8,
   retainedCount: 9,
+  retainedBytes: 13,
   cursorHolder: 10,
   cursor: 11,
   node: 12,
+  delayedCounter: 20,
+  delayedHead: 21,
+  delayedBody: 22,
+  delayedReceipt: 23,
+  exclusive: 24,
 } as const
 
 export interface KeyRange {
@@ -49,6 +58,8 @@ export class GroupKeys {
   readonly barrier: Buffer
   readonly sessionCounter: Buffer
   readonly retainedCount: Buffer
+  readonly retainedBytes: Buffer
+  readonly delayedCounter: Buffer
 
   constructor(group: number) {
     this.group = group
@@ -56,6 +67,8 @@ export class GroupKeys {
     this.barrier = this.#key(TABLE.barrier, 0)
     this.sessionCounter = this.#key(TABLE.sessionCounter, 0)
     this.retainedCount = this.#key(TABLE.retainedCount, 0)
+    this.retainedBytes = this.#key(TABLE.retainedBytes, 0)
+    this.delayedCounter = this.#key(TABLE.delayedCounter, 0)
   }
 
   session(key: SessionKey): Buffer {
@@ -69,6 +82,12 @@ export class GroupKeys {
   /** What every subscription of a session begins with. */
   subscriptions(key: SessionKey): Buffer {
     return this.#textKey(TABLE.subscription, `${sessionText(key)}\0`)
+  }
+
+  /** The subscriptions of all sessions after that one, in the order of sessions. */
+  subscriptionsAfter(key: SessionKey | undefined): KeyRange {
+    const { gte, lt } = rangeOf(this.#key(TABLE.subscription, 0))
+    return key === undefined ? { gte, lt } : { gte: rangeOf(this.subscriptions(key)).lt, lt }
   }
 
   retainedHead(tenant: string, topic: string): Buffer {
@@ -119,6 +138,39 @@ export class GroupKeys {
     return this.#uidKey(TABLE.cursor, uid)
   }
 
+  delayedHead(key: DelayedKey): Buffer {
+    return this.#delayedKey(TABLE.delayedHead, key)
+  }
+
+  delayedHeads(): KeyRange {
+    return rangeOf(this.#key(TABLE.delayedHead, 0))
+  }
+
+  delayedBody(key: DelayedKey): Buffer {
+    return this.#delayedKey(TABLE.delayedBody, key)
+  }
+
+  delayedReceipt({ publisher, packetId }: DelayedReceipt): Buffer {
+    return Buffer.concat([this.delayedReceiptsOf(publisher), packetIdBytes(packetId)])
+  }
+
+  /** What every receipt of a session begins with. */
+  delayedReceiptsOf(uid: number): Buffer {
+    return this.#uidKey(TABLE.delayedReceipt, uid)
+  }
+
+  delayedReceipts(): KeyRange {
+    return rangeOf(this.#key(TABLE.delayedReceipt, 0))
+  }
+
+  exclusive(tenant: string, filter: string): Buffer {
+    return this.#textKey(TABLE.exclusive, `${tenant}\0${filter}`)
+  }
+
+  exclusives(): KeyRange {
+    return rangeOf(this.#key(TABLE.exclusive, 0))
+  }
+
   node(node: number): Buffer {
     const key = this.#key(TABLE.node, 4)
     key.writeUInt32BE(node, PREFIX_BYTES)
@@ -134,6 +186,13 @@ export class GroupKeys {
   #uidKey(table: number, uid: number): Buffer {
     const key = this.#key(table, 8)
     writeUint64(key, uid, PREFIX_BYTES)
+    return key
+  }
+
+  #delayedKey(table: number, { dueMs, id }: DelayedKey): Buffer {
+    const key = this.#key(table, 16)
+    writeUint64(key, dueMs, PREFIX_BYTES)
+    writeUint64(key, id, PREFIX_BYTES + 8)
     return key
   }
 
@@ -158,6 +217,18 @@ export const rangeOf = (prefix: Buffer): KeyRange => ({ gte: prefix, lt: prefixE
 export function sessionKeyOf(key: Buffer): SessionKey {
   const end = key.indexOf(0, PREFIX_BYTES)
   return { tenant: key.toString('utf8', PREFIX_BYTES, end), clientId: key.toString('utf8', end + 1) }
+}
+
+/** The session of a subscription's key; undefined unless its filter begins with `prefix`. */
+export function subscriberOf(key: Buffer, prefix: Buffer): SessionKey | undefined {
+  const tenantEnd = key.indexOf(0, PREFIX_BYTES)
+  const clientEnd = key.indexOf(0, tenantEnd + 1)
+  const filterStart = clientEnd + 1
+  const begins =
+    key.length >= filterStart + prefix.length && key.compare(prefix, 0, prefix.length, filterStart, filterStart + prefix.length) === 0
+  return begins
+    ? { tenant: key.toString('utf8', PREFIX_BYTES, tenantEnd), clientId: key.toString('utf8', tenantEnd + 1, clientEnd) }
+    : undefined
 }
 
 /** The topic of a retained head. */
@@ -188,6 +259,22 @@ export function logBytes(log: number): Buffer {
   bytes.writeUInt32BE(log)
   return bytes
 }
+
+/** The last part of a receipt's key. */
+export function packetIdBytes(packetId: number): Buffer {
+  const bytes = Buffer.allocUnsafe(2)
+  bytes.writeUInt16BE(packetId)
+  return bytes
+}
+
+export const delayedKeyOf = (key: Buffer): DelayedKey => ({ dueMs: readUint64(key, PREFIX_BYTES), id: readUint64(key, PREFIX_BYTES + 8) })
+
+export const receiptOf = (key: Buffer): DelayedReceipt => ({
+  publisher: readUint64(key, PREFIX_BYTES),
+  packetId: key.readUInt16BE(PREFIX_BYTES + 8),
+})
+
+export const filterOfExclusive = (key: Buffer): string => key.toString('utf8', key.indexOf(0, PREFIX_BYTES) + 1)
 
 /** What a thing with a name is hashed by. */
 export const placementBytes = (tenant: string, name: string): Buffer => Buffer.from(`${tenant}\0${name}`)

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stored forms of a session, its will and its subscriptions.
-import type { BrokerIdentity, ExpirySeconds, Session, SessionKey, Subscription, Will } from '#contract/record/session'
+import type { BrokerIdentity, ExpirySeconds, Session, SessionKey, Subscription, Will, WillAuthor } from '#contract/record/session'
 import { FieldReader } from './field-reader.ts'
 import { FieldWriter } from './field-writer.ts'
 
 const SESSION_VERSION = 1
-const WILL_VERSION = 1
+/** 1 had no author. */
+const WILL_VERSION = 2
+/** Written when it is enough. */
 const SUBSCRIPTION_VERSION = 1
+/** The same, with the flag REPLAY. */
+const SUBSCRIPTION_REPLAY_VERSION = 2
 const NO_LOCAL = 1
 const RETAIN_AS_PUBLISHED = 2
+const REPLAY = 16
+const EXCLUSIVE = 4
+const RETAINED_OWED = 8
 
 /** A session without its key. One that has ended stays as long as its will waits: it has no owner and `expirySeconds` is 0. */
 export interface StoredSession {
@@ -70,11 +77,21 @@ export function encodeWill(will: Will): Buffer {
     .uint32(will.delaySeconds)
     .flag(will.messageExpirySeconds !== undefined)
   if (will.messageExpirySeconds !== undefined) writer.uint32(will.messageExpirySeconds)
-  return writer.blob(will.headers).blob(will.payload).take()
+  writer
+    .blob(will.headers)
+    .blob(will.payload)
+    .flag(will.author !== undefined)
+  if (will.author !== undefined) {
+    const { userName, source, address } = will.author
+    writer.text(address).flag(source === 'certificate').flag(userName !== undefined)
+    if (userName !== undefined) writer.text(userName)
+  }
+  return writer.take()
 }
 
 export function decodeWill(bytes: Buffer): Will {
-  const reader = new FieldReader(bytes, WILL_VERSION, 'a stored will')
+  const version = bytes[0] === 1 ? 1 : WILL_VERSION
+  const reader = new FieldReader(bytes, version, 'a stored will')
   const topic = reader.text()
   const qos = reader.uint8()
   const retain = reader.flag()
@@ -82,27 +99,46 @@ export function decodeWill(bytes: Buffer): Will {
   const messageExpirySeconds = reader.flag() ? reader.uint32() : undefined
   const headers = reader.blob()
   const payload = reader.blob()
+  const author = version > 1 && reader.flag() ? readAuthor(reader) : undefined
   reader.end()
-  return { topic, qos, retain, payload, headers, delaySeconds, messageExpirySeconds }
+  const will = { topic, qos, retain, payload, headers, delaySeconds, messageExpirySeconds }
+  return author === undefined ? will : { ...will, author }
+}
+
+function readAuthor(reader: FieldReader): WillAuthor {
+  const address = reader.text()
+  const source = reader.flag() ? 'certificate' : 'users'
+  return { address, source, userName: reader.flag() ? reader.text() : undefined }
 }
 
 /** The filter is in the value, too: the key is not taken apart. */
 export function encodeSubscription(subscription: Subscription): Buffer {
-  const flags = (subscription.noLocal ? NO_LOCAL : 0) | (subscription.retainAsPublished ? RETAIN_AS_PUBLISHED : 0)
-  const writer = new FieldWriter(SUBSCRIPTION_VERSION).text(subscription.filter).uint8(subscription.qos).uint8(flags)
+  const flags =
+    (subscription.noLocal ? NO_LOCAL : 0) |
+    (subscription.retainAsPublished ? RETAIN_AS_PUBLISHED : 0) |
+    (subscription.exclusive ? EXCLUSIVE : 0) |
+    (subscription.retainedAfter === undefined ? 0 : RETAINED_OWED) |
+    (subscription.replay ? REPLAY : 0)
+  const writer = new FieldWriter(subscription.replay ? SUBSCRIPTION_REPLAY_VERSION : SUBSCRIPTION_VERSION).text(subscription.filter).uint8(subscription.qos).uint8(flags)
   writer.uint32(subscription.identifier).uint16(subscription.since.length)
   for (const { log, position } of subscription.since) writer.uint32(log).uint64(position)
+  if (subscription.retainedAfter !== undefined) writer.text(subscription.retainedAfter)
   return writer.take()
 }
 
 export function decodeSubscription(bytes: Buffer): Subscription {
-  const reader = new FieldReader(bytes, SUBSCRIPTION_VERSION, 'a stored subscription')
+  const version = bytes[0] === SUBSCRIPTION_REPLAY_VERSION ? SUBSCRIPTION_REPLAY_VERSION : SUBSCRIPTION_VERSION
+  const reader = new FieldReader(bytes, version, 'a stored subscription')
   const filter = reader.text()
   const qos = reader.uint8()
   const flags = reader.uint8()
   const identifier = reader.uint32()
   const since: { log: number; position: number }[] = []
   for (let left = reader.uint16(); left > 0; left--) since.push({ log: reader.uint32(), position: reader.uint64() })
+  const owed = (flags & RETAINED_OWED) === 0 ? undefined : { retainedAfter: reader.text() }
   reader.end()
-  return { filter, qos, noLocal: (flags & NO_LOCAL) !== 0, retainAsPublished: (flags & RETAIN_AS_PUBLISHED) !== 0, identifier, since }
+  const noLocal = (flags & NO_LOCAL) !== 0
+  const subscription = { filter, qos, noLocal, retainAsPublished: (flags & RETAIN_AS_PUBLISHED) !== 0, identifier, since }
+  const replay = (flags & REPLAY) === 0 ? undefined : { replay: true }
+  return { ...subscription, ...owed, ...replay, ...((flags & EXCLUSIVE) === 0 ? undefined : { exclusive: true }) }
 }

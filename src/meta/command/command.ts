@@ -22,6 +22,12 @@ export const COMMAND = {
   retain: 20,
   collectRetained: 21,
   registerNode: 30,
+  putDelayed: 40,
+  takeDelayed: 41,
+  releaseDelayed: 42,
+  forgetDelayed: 43,
+  claimExclusive: 50,
+  releaseExclusive: 51,
 } as const
 
 export interface RawCommand {

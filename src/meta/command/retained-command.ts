@@ -36,8 +36,11 @@ export interface CollectCommand {
 
 export type RetainedCommand = RetainCommand | CollectCommand
 
-/** The count of retained messages of the group, afterwards. */
-export type RetainedReply = number
+/** What the group has of retained messages, afterwards. */
+export interface RetainedReply {
+  readonly count: number
+  readonly bytes: number
+}
 
 export function retain(tenant: string, nowMs: number, writes: readonly RetainedWrite[]): Command<RetainedReply> {
   const writer = new FieldWriter(VERSION).text(tenant).uint64(nowMs).uint32(writes.length)

@@ -6,6 +6,8 @@ import type { StateMachine } from '#raft'
 import type { MetaGroupKind } from '../codec/applied-codec.ts'
 import { GroupKeys } from '../codec/key.ts'
 import { CursorMachine } from './cursor.ts'
+import { DelayedMachine } from './delayed.ts'
+import { ExclusiveMachine } from './exclusive.ts'
 import { MuxStateMachine } from './mux.ts'
 import { NodeMachine } from './node.ts'
 import { RetainedMachine } from './retained.ts'
@@ -26,7 +28,12 @@ function createMachines(kind: MetaGroupKind, keys: GroupKeys, ordinal: number, g
     case 'offset':
       return [new CursorMachine(keys)]
     case 'data':
-      return [new SessionMachine(keys, ordinal, groupCount), new RetainedMachine(keys)]
+      return [
+        new SessionMachine(keys, ordinal, groupCount),
+        new RetainedMachine(keys),
+        new DelayedMachine(keys, ordinal, groupCount),
+        new ExclusiveMachine(keys),
+      ]
     default:
       return assertNever(kind)
   }

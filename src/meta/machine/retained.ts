@@ -28,6 +28,7 @@ export class RetainedMachine implements Machine<RetainedCommand> {
 
   declareReads(command: RetainedCommand, reads: ReadSet): void {
     reads.key(this.#keys.retainedCount)
+    reads.key(this.#keys.retainedBytes)
     if (command.kind === 'retain') {
       for (const { topic } of command.writes) reads.key(this.#keys.retainedHead(command.tenant, topic))
     } else {
@@ -36,48 +37,50 @@ export class RetainedMachine implements Machine<RetainedCommand> {
   }
 
   apply(command: RetainedCommand, view: StateView): RetainedReply {
-    const before = decodeCount(view.get(this.#keys.retainedCount))
-    let count = before
+    const before = { count: decodeCount(view.get(this.#keys.retainedCount)), bytes: decodeCount(view.get(this.#keys.retainedBytes)) }
+    const size = { ...before }
     switch (command.kind) {
       case 'retain':
-        for (const write of command.writes) count += this.#store(command.tenant, write, command.nowMs, view)
+        for (const write of command.writes) this.#store(command.tenant, write, command.nowMs, view, size)
         break
       case 'collect':
-        for (const { tenant, topic, dueMs } of command.dues) count += this.#collect(tenant, topic, dueMs, command.nowMs, view)
+        for (const { tenant, topic, dueMs } of command.dues) this.#collect(tenant, topic, dueMs, command.nowMs, view, size)
         break
       default:
         return assertNever(command)
     }
-    if (count !== before) view.put(this.#keys.retainedCount, encodeCount(count))
-    return count
+    if (size.count !== before.count) view.put(this.#keys.retainedCount, encodeCount(size.count))
+    if (size.bytes !== before.bytes) view.put(this.#keys.retainedBytes, encodeCount(size.bytes))
+    return size
   }
 
-  /** Gives the change of the count. */
-  #store(tenant: string, write: EncodedWrite, nowMs: number, view: StateView): number {
+  #store(tenant: string, write: EncodedWrite, nowMs: number, view: StateView, size: Size): void {
     const { topic, log, position, body } = write
     const old = this.#head(tenant, topic, view)
-    if (old !== undefined && old.log === log && old.position >= position) return 0
+    if (old !== undefined && old.log === log && old.position >= position) return
     if (body === undefined) {
       this.#bury(tenant, topic, { log, position }, old, nowMs, view)
     } else {
       view.put(this.#keys.retainedBody(tenant, topic), body)
       this.#replace(tenant, topic, { log, position, removed: false, dueMs: write.expiryMs, sizeBytes: body.length }, old, view)
     }
-    return liveCount(body !== undefined) - liveCount(old !== undefined && !old.removed)
+    size.count += liveCount(body !== undefined) - liveCount(old !== undefined && !old.removed)
+    grow(size, (body?.length ?? 0) - (old?.sizeBytes ?? 0))
   }
 
   /** An expired message becomes a tombstone; a tombstone goes. */
-  #collect(tenant: string, topic: string, dueMs: number, nowMs: number, view: StateView): number {
+  #collect(tenant: string, topic: string, dueMs: number, nowMs: number, view: StateView, size: Size): void {
     assert(dueMs <= nowMs, 'only what is due is collected')
     const old = this.#head(tenant, topic, view)
-    if (old === undefined || old.dueMs !== dueMs) return 0
+    if (old === undefined || old.dueMs !== dueMs) return
     if (!old.removed) {
       this.#bury(tenant, topic, old, old, nowMs, view)
-      return -1
+      size.count--
+      grow(size, -old.sizeBytes)
+      return
     }
     view.delete(this.#keys.retainedHead(tenant, topic))
     view.delete(this.#keys.retainedDue(dueMs, tenant, topic))
-    return 0
   }
 
   #bury(
@@ -107,5 +110,16 @@ export class RetainedMachine implements Machine<RetainedCommand> {
 
 /** All is in the key. */
 const DUE = Buffer.of(1)
+
+/** What is kept, while a command is applied. */
+interface Size {
+  count: number
+  bytes: number
+}
+
+/** Never below zero: stores written before bytes were counted begin at zero. */
+function grow(size: Size, bytes: number): void {
+  size.bytes = Math.max(0, size.bytes + bytes)
+}
 
 const liveCount = (live: boolean): number => (live ? 1 : 0)

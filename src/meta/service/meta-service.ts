@@ -14,17 +14,20 @@ import type {
   RetainedValue,
   RetainedWrite,
   SessionWrite,
+  SharedMember,
 } from '#contract/client/meta-client'
 import type { BrokerIdentity, Session, SessionKey, Subscription, Will } from '#contract/record/session'
 import type { MetaGroupKind } from '../codec/applied-codec.ts'
 import type { CursorSave } from '../command/cursor-command.ts'
 import { registerNode } from '../command/node-command.ts'
+import { DelayedService } from './delayed-service.ts'
+import { ExclusiveService } from './exclusive-service.ts'
 import { GroupClient } from './group-client.ts'
 import type { Proposer } from './proposer.ts'
 import { RetainedService } from './retained-service.ts'
 import { SessionService } from './session-service.ts'
 
-/** Between two collections of expired retained messages. The first one is this long after the start: by then what a crash left open has been written. */
+/** Between two collections of expired retained messages and of what ended sessions have left. The first one is this long after the start: by then what a crash left open has been written. */
 const COLLECT_INTERVAL_MS = 600_000
 
 export interface MetaGroups {
@@ -38,6 +41,8 @@ type MetaPorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics'>
 
 export class MetaService implements MetaClient, Component {
   readonly name = 'meta'
+  readonly delayed: DelayedService
+  readonly exclusive: ExclusiveService
   readonly #ports: MetaPorts
   readonly #logger: Logger
   readonly #metadata: GroupClient
@@ -62,6 +67,8 @@ export class MetaService implements MetaClient, Component {
     this.#groups = [...metadata, ...offset, ...data]
     this.#sessions = new SessionService(data, offset, this.#logger)
     this.#retained = new RetainedService(data)
+    this.delayed = new DelayedService(data)
+    this.exclusive = new ExclusiveService(data, (keys) => this.#sessions.livingUids(keys))
     ports.metrics.gauge('meta_retained_messages', 'Retained messages, expired ones counted until they are collected.', () =>
       this.#retained.count(),
     )
@@ -117,6 +124,10 @@ export class MetaService implements MetaClient, Component {
     return this.#sessions.saveCursors(saves)
   }
 
+  sharedMembers(after: SessionKey | undefined, count: number): Promise<readonly SharedMember[]> {
+    return this.#sessions.sharedMembers(after, count)
+  }
+
   sessions(after: SessionKey | undefined, count: number): Promise<readonly Session[]> {
     return this.#sessions.list(after, count)
   }
@@ -133,6 +144,10 @@ export class MetaService implements MetaClient, Component {
     return this.#retained.count()
   }
 
+  retainedBytes(): number {
+    return this.#retained.bytes()
+  }
+
   #scheduleCollection(): void {
     if (this.#state === 'stopping') return
     this.#timer = this.#ports.clock.after(COLLECT_INTERVAL_MS, () => {
@@ -143,10 +158,11 @@ export class MetaService implements MetaClient, Component {
   async #collect(): Promise<void> {
     try {
       await this.#retained.collect(this.#ports.clock.realtime(), () => this.#state === 'stopping')
+      await this.exclusive.collect(() => this.#state === 'stopping')
     } catch (error) {
       if (!isPlatformError(error)) throw error
       if (this.#state === 'stopping') return
-      this.#logger.log('warn', 'expired retained messages stay until the next collection', { reason: error.message })
+      this.#logger.log('warn', 'what has expired stays until the next collection', { reason: error.message })
     }
     this.#scheduleCollection()
   }

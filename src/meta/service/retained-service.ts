@@ -2,17 +2,16 @@
 // The retained view over all data groups. A topic lies in the group that it hashes to; a wildcard asks them all and merges by topic.
 import { assert, must } from '#base/assert'
 import { crc32c } from '#base/crc32c'
-import { hasWildcard, matches } from '#base/topic-filter'
+import { hasWildcard } from '#base/topic-filter'
 import type { RetainedValue, RetainedWrite } from '#contract/client/meta-client'
 import { decodeCount } from '../codec/count-codec.ts'
-import { checkName, compareSuffix, dueOf, keyAfter, placementBytes, TENANT_DEFAULT, topicOfHead } from '../codec/key.ts'
+import { checkName, compareSuffix, dueOf, keyAfter, placementBytes, TENANT_DEFAULT } from '../codec/key.ts'
 import { decodeBody, decodeHead } from '../codec/retained-codec.ts'
 import type { Command } from '../command/command.ts'
 import { collectRetained, type RetainedReply, retain } from '../command/retained-command.ts'
-import { scanRange } from '../scan.ts'
 import type { GroupClient } from './group-client.ts'
+import { scanRetained } from './retained-scan.ts'
 
-const TENANT_BYTES = Buffer.byteLength(TENANT_DEFAULT)
 /** Bounds of one command that stores values. */
 const COMMAND_WRITES_MAX = 256
 const COMMAND_BYTES = 1 << 17
@@ -36,26 +35,30 @@ interface Query {
 export class RetainedService {
   readonly #groups: readonly GroupClient[]
   /** By group, as of its last reply. */
-  readonly #counts: number[]
+  readonly #sizes: RetainedReply[]
 
   constructor(groups: readonly GroupClient[]) {
     this.#groups = groups
-    this.#counts = groups.map(() => 0)
+    this.#sizes = groups.map(() => ({ count: 0, bytes: 0 }))
   }
 
   /** Reads the counts. */
   async start(): Promise<void> {
     for (const [at, group] of this.#groups.entries()) {
       await group.barrier()
-      this.#counts[at] = decodeCount(await group.kv.get(group.keys.retainedCount))
+      const [count, bytes] = await group.kv.getMany([group.keys.retainedCount, group.keys.retainedBytes])
+      this.#sizes[at] = { count: decodeCount(count), bytes: decodeCount(bytes) }
     }
   }
 
   /** Retained messages there are, those counted that have expired and are not collected yet. */
   count(): number {
-    let sum = 0
-    for (const count of this.#counts) sum += count
-    return sum
+    return this.#sizes.reduce((sum, { count }) => sum + count, 0)
+  }
+
+  /** Bytes of their payloads and headers, and of what is stored with them. */
+  bytes(): number {
+    return this.#sizes.reduce((sum, { bytes }) => sum + bytes, 0)
   }
 
   /** Stores the values, each topic's in order. */
@@ -122,9 +125,9 @@ export class RetainedService {
     return done
   }
 
-  /** Replies of a group come in the order of its entries, so the last count is the newest. */
+  /** Replies of a group come in the order of its entries, so the last is the newest. */
   async #submit(at: number, command: Command<RetainedReply>): Promise<void> {
-    this.#counts[at] = await must(this.#groups[at], 'the group is one of those there are').submit(command)
+    this.#sizes[at] = await must(this.#groups[at], 'the group is one of those there are').submit(command)
   }
 
   #placeOf(topic: string): number {
@@ -135,13 +138,7 @@ export class RetainedService {
 /** Up to `count` heads that match, in the order of their topics. */
 async function matchesIn(group: GroupClient, query: Query, after: string | undefined, count: number): Promise<readonly Match[]> {
   const found: Match[] = []
-  const { gte, lt } = group.keys.retainedHeads(TENANT_DEFAULT, query.filter)
-  const resumed = after === undefined ? gte : keyAfter(group.keys.retainedHead(TENANT_DEFAULT, after))
-  const range = { gte: Buffer.compare(resumed, gte) > 0 ? resumed : gte, lt }
-  if (Buffer.compare(range.gte, lt) >= 0) return found
-  await scanRange(group.kv, range, ({ key, value }) => {
-    const topic = topicOfHead(key, TENANT_BYTES)
-    if (!matches(query.filter, topic)) return true
+  await scanRetained(group.kv, group.keys, TENANT_DEFAULT, query.filter, after, count, (topic, { key, value }) => {
     const head = decodeHead(value)
     if (!head.removed && !isExpired(head.dueMs, query.nowMs)) found.push({ group, key, topic, sizeBytes: head.sizeBytes })
     return found.length < count

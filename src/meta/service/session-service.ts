@@ -5,7 +5,7 @@ import { crc32c } from '#base/crc32c'
 import { isPlatformError } from '#base/error'
 import type { KvPair } from '#base/port/kv'
 import type { Logger } from '#base/port/logger'
-import type { CloseSessionRequest, OpenedSession, OpenSessionRequest, SessionWrite } from '#contract/client/meta-client'
+import type { CloseSessionRequest, OpenedSession, OpenSessionRequest, SessionWrite, SharedMember } from '#contract/client/meta-client'
 import type { Cursor, Session, SessionKey, Subscription, Will } from '#contract/record/session'
 import { decodeCursor } from '../codec/cursor-codec.ts'
 import { checkName, compareSuffix, keyAfter, placementBytes, sessionKeyOf, uidOfHolder } from '../codec/key.ts'
@@ -14,6 +14,7 @@ import { type CursorSave, claimCursors, forgetCursors, saveCursors } from '../co
 import * as command from '../command/session-command.ts'
 import { scanRange } from '../scan.ts'
 import type { GroupClient } from './group-client.ts'
+import { readSharedMembers } from './shared-members.ts'
 
 /** Sessions in one command that saves or forgets cursors: bounds the size of a command. */
 const COMMAND_SESSIONS_MAX = 256
@@ -80,6 +81,10 @@ export class SessionService {
     return merged.slice(0, count).map(({ key, value }) => sessionOf(sessionKeyOf(key), decodeSession(value)))
   }
 
+  sharedMembers(after: SessionKey | undefined, count: number): Promise<readonly SharedMember[]> {
+    return readSharedMembers(this.#data, (uid) => this.#offsetGroupOf(uid), after, count)
+  }
+
   /**
    * Removes cursors whose session has ended, which a crash between the two writes leaves behind. Harmless while sessions come and go: a cursor seen
    * first belongs to a session that began before, and is found by the scan that follows unless it has ended. Resolves with how many there were.
@@ -103,6 +108,19 @@ export class SessionService {
     }
     for (const [group, part] of this.#byOffsetGroup([...uids], (uid) => uid)) await group.submit(forgetCursors(part))
     return uids.size
+  }
+
+  /** The uids of sessions that have not ended, in the order of the keys; undefined for one that has, or never was. */
+  async livingUids(keys: readonly SessionKey[]): Promise<readonly (number | undefined)[]> {
+    const groups = keys.map((key) => this.#groupOf(key))
+    await Promise.all([...new Set(groups)].map((group) => group.barrier()))
+    const kv = must(this.#data[0], 'there is a data group').kv
+    const values = await kv.getMany(keys.map((key, at) => must(groups[at], 'there is a group for each key').keys.session(key)))
+    return values.map((bytes) => {
+      const stored = bytes && decodeSession(bytes)
+      // What is kept for its will only has ended.
+      return stored === undefined || (stored.owner === undefined && stored.expirySeconds === 0) ? undefined : stored.uid
+    })
   }
 
   async #page(group: GroupClient, after: SessionKey | undefined, count: number): Promise<readonly KvPair[]> {

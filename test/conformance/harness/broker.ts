@@ -23,12 +23,12 @@ export class Broker {
   #server: ServerProcess | undefined
   #names = 0
 
-  /** Registers the hooks that start and stop the server. `version`: of clients that do not say. `settings`: 'mqtt.max_qos=1'. */
-  constructor(version: Version, settings: readonly string[] = []) {
+  /** Registers the hooks that start and stop the server. `version`: of clients that do not say. `settings`: 'mqtt.max_qos=1'. `config`: text of a file. */
+  constructor(version: Version, settings: readonly string[] = [], config?: string) {
     this.#version = version
     const directory = mkdtempSync(join(tmpdir(), 'robustmq-'))
     before(async () => {
-      this.#server = await ServerProcess.start({ directory, settings })
+      this.#server = await ServerProcess.start({ directory, settings, ...(config === undefined ? {} : { config }) })
     })
     after(async () => {
       for (const client of this.#clients) client.destroy()

@@ -16,6 +16,7 @@ const broker = new Broker(5, [
   'mqtt.topic_levels_max=4',
   'mqtt.client_id_bytes_max=23',
   'mqtt.retain_available=false',
+  'mqtt.shared_available=false',
   'mqtt.subscriptions_max=3',
   'mqtt.connect_timeout=2s',
 ])

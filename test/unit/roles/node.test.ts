@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import type { Component } from '#base/component'
+import { loadConfig } from '#base/config/load'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import { Node, STOP_MS_MAX } from '../../../roles/node.ts'
@@ -133,5 +134,25 @@ describe('Node', () => {
     assert.deepEqual(node.unready(), ['meta: no leader'])
     await node.stop()
     assert.deepEqual(node.unready(), ['node: stopping'])
+  })
+
+  it('hands a configuration over in the order of the start; one that fails does not keep it from the others', async () => {
+    const { events, component, node } = stage()
+    const outcome = loadConfig({})
+    assert.ok(outcome.kind === 'loaded')
+    const { config } = outcome
+    const takes = (name: string) =>
+      component(name, {
+        reload: (given) => {
+          assert.equal(given, config)
+          events.push(`reload ${name}`)
+        },
+      })
+    await node.start([takes('log'), component('kv'), component('meta', { reload: failing('no') }), takes('broker')])
+    assert.deepEqual(await node.reload(config), ['meta: no'])
+    assert.deepEqual(events.slice(-2), ['reload log', 'reload broker'])
+    await node.stop()
+    assert.deepEqual(await node.reload(config), [])
+    assert.ok(events.at(-1)?.startsWith('stop'))
   })
 })

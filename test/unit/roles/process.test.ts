@@ -1,58 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The executable as a user meets it: its output, its exit codes and its signals. Runs real processes.
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { fileURLToPath } from 'node:url'
-
-const EXECUTABLE = fileURLToPath(new URL('../../../roles/robustmq.cjs', import.meta.url))
-
-interface Run {
-  readonly child: ChildProcess
-  readonly exited: Promise<number | null>
-  stdout: string
-  stderr: string
-}
-
-function launch(words: readonly string[], environment: Readonly<Record<string, string>> = {}): Run {
-  const child = spawn(process.execPath, [EXECUTABLE, ...words], { env: { ...process.env, ...environment } })
-  const exited = once(child, 'close').then(([code]) => code as number | null)
-  const run: Run = { child, exited, stdout: '', stderr: '' }
-  child.stdout.on('data', (chunk) => {
-    run.stdout += chunk
-  })
-  child.stderr.on('data', (chunk) => {
-    run.stderr += chunk
-  })
-  return run
-}
-
-async function finished(
-  words: readonly string[],
-  environment?: Readonly<Record<string, string>>,
-): Promise<Run & { readonly code: number | null }> {
-  const run = launch(words, environment)
-  return Object.assign(run, { code: await run.exited })
-}
-
-async function ready(run: Run): Promise<void> {
-  const gone = run.exited.then((code) => assert.fail(`exit ${code}: ${run.stderr}`))
-  while (!run.stdout.includes('\n')) await Promise.race([once(run.child.stdout as NodeJS.ReadableStream, 'data'), gone])
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}
+import { finished, freePort, launch, ready } from './robustmq-process.ts'
 
 describe('robustmq', () => {
   let directory = ''

@@ -47,4 +47,14 @@ describe('JsonLogger', () => {
     for (const level of ['debug', 'info', 'warn', 'error'] as const) logger.scope('s').log(level, level)
     assert.equal(lines.length, 2)
   })
+
+  it('another level holds for scopes that were made before', () => {
+    const { lines, logger } = capture({ level: 'warn', format: 'text' })
+    const scope = logger.scope('s')
+    logger.setLevel('debug')
+    scope.log('debug', 'now')
+    logger.setLevel('error')
+    scope.log('warn', 'no more')
+    assert.equal(lines.length, 1)
+  })
 })

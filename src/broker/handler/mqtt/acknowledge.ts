@@ -33,7 +33,7 @@ function handlePubcomp(session: SessionCore, packetId: number): void {
 }
 
 function finish(session: SessionCore, packetId: number): void {
-  session.outbound.finish(packetId)
+  session.finish(packetId)
   if (session.persistent) session.context.saver.mark(session)
   session.resume()
 }
@@ -45,15 +45,6 @@ function handlePubrel(session: SessionCore, packetId: number): void {
     session.link.sendAck(PACKET.pubcomp, packetId, REASON.packetIdentifierNotFound)
     return
   }
-  void settleRelease(session, packetId, release.log)
-}
-
-async function settleRelease(session: SessionCore, packetId: number, log: number): Promise<void> {
-  try {
-    await session.context.store.release(session.uid, packetId, log)
-    session.releases.end(packetId)
-    session.link.sendAck(PACKET.pubcomp, packetId, REASON.success)
-  } catch (error) {
-    session.failed(error)
-  }
+  if (release.stored) void session.settleRelease(packetId, release.log)
+  else release.releasing = true
 }

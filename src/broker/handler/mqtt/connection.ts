@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // One client connection: what arrives is handed to the rule of its packet, and every way in which the connection can end is here.
+import { hostOf } from '#base/address'
 import { isPlatformError, messageOf } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Channel, ChannelHandler } from '#base/port/network'
+import { PUBLISHER_NONE } from '#contract/record/record-batch'
+import type { DisconnectCause } from '../../metric/operation-metrics.ts'
 import type { Pausable } from '../../network/backpressure.ts'
 import type { Expiring } from '../../network/deadline-wheel.ts'
 import {
@@ -18,9 +21,14 @@ import {
   type SubscribePacket,
   type UnsubscribePacket,
 } from '../../protocol/mqtt/index.ts'
+import { reviewSession } from './access-review.ts'
 import { handleAcknowledgement } from './acknowledge.ts'
-import { type Accepted, clientIdOf, openSession, refuseConnect } from './connect.ts'
+import { type Admission, Authentication, type Dialogue, type ServerProof } from './authenticate.ts'
+import { closeReasonOf } from './close-reason.ts'
+import { type Accepted, clientIdOf, openSession, refuseConnect, refuseWill } from './connect.ts'
 import type { BrokerContext } from './context.ts'
+import { causeOf } from './disconnect-cause.ts'
+import { IntakeLimits } from './intake-limits.ts'
 import { Outgoing } from './outgoing.ts'
 import { handlePublish } from './publish.ts'
 import type { SessionCore } from './session-core.ts'
@@ -31,16 +39,21 @@ const GRACE_MS = 2_000
 /** Messages of one client that may wait to be stored before its socket is read no further. */
 const INBOUND_MAX = 8_192
 
-export class Connection implements ChannelHandler, PacketHandler, Expiring, Pausable {
+export class Connection implements ChannelHandler, PacketHandler, Expiring, Pausable, Dialogue {
   readonly #context: BrokerContext
   readonly #channel: Channel
   readonly #reader: PacketReader
   readonly #out: Outgoing
+  readonly #intake: IntakeLimits
   readonly #gone: (connection: Connection) => void
   #session: SessionCore | undefined
+  /** While the client is being authenticated, and afterwards if it may do so again. */
+  #authentication: Authentication | undefined
   #keepAliveMs = Number.POSITIVE_INFINITY
   #ended = false
   #closed = false
+  /** Why it ends, until something else is known. */
+  #cause: DisconnectCause = 'lost'
   /** The client has said goodbye and does not want its will published [MQTT-3.14.4-3]. */
   #withoutWill = false
   #opening: Promise<void> | undefined
@@ -52,6 +65,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.#gone = gone
     this.#reader = new PacketReader(this, context.readerLimits)
     this.#out = new Outgoing(context, channel, this)
+    this.#intake = new IntakeLimits(context, channel, this)
     this.deadlineMs = context.clock.monotonic() + context.config.connectTimeout
     context.deadlines.add(this)
   }
@@ -60,12 +74,13 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
 
   onData(chunk: Buffer): void {
     if (this.#ended) return
-    if (this.#keepAliveMs !== Number.POSITIVE_INFINITY) this.deadlineMs = this.#context.clock.monotonic() + this.#keepAliveMs
+    this.#context.metrics.bytesReceived.add(chunk.length)
+    const heard = this.#reader.packetCount
     this.#reader.push(chunk)
-    if (!this.#ended && (this.#context.backpressure.overloaded || !this.relieved)) {
-      this.#channel.pause()
-      this.#context.backpressure.wait(this)
-    }
+    // Bytes alone are no sign of life: it takes a packet [MQTT-3.1.2-22].
+    if (this.#reader.packetCount > heard && this.#keepAliveMs !== Number.POSITIVE_INFINITY)
+      this.deadlineMs = this.#context.clock.monotonic() + this.#keepAliveMs
+    if (this.#session !== undefined && !this.#ended) this.#intake.review(chunk.length)
   }
 
   onDrain(): void {
@@ -79,24 +94,38 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.#gone(this)
   }
 
+  /** Neither messages that wait to be stored nor answers that the client does not read pile up. */
   get relieved(): boolean {
-    return this.#session === undefined || this.#session.inbound.size < INBOUND_MAX
+    return !this.#out.overfull && (this.#session === undefined || this.#session.inbound.size < INBOUND_MAX)
+  }
+
+  get publisher(): number {
+    return this.#session?.uid ?? PUBLISHER_NONE
   }
 
   resumeReading(): void {
-    if (!this.#ended) this.#channel.resume()
+    if (this.#ended) return
+    // Nothing could be heard of the client meanwhile.
+    this.deadlineMs = this.#context.clock.monotonic() + this.#keepAliveMs
+    this.#intake.release()
   }
 
   onDeadline(): void {
     if (this.#session === undefined) this.#refuse('did not connect in time')
-    else this.disconnect(REASON.keepAliveTimeout)
+    else if (this.#intake.held) {
+      this.deadlineMs = this.#context.clock.monotonic() + this.#keepAliveMs
+      this.#context.deadlines.add(this)
+    } else this.disconnect(REASON.keepAliveTimeout)
   }
 
   // ---- the packets
 
   onConnect(packet: ConnectPacket): void {
-    const refusal = refuseConnect(this.#context, packet)
-    this.#out.setDialect(packet.version, packet.maximumPacketSize)
+    const { flapping, metrics } = this.#context
+    const isAdmitted = flapping.admit(packet.clientId, hostOf(this.#channel.remote))
+    if (!isAdmitted) metrics.limits.flapping.add(1)
+    const refusal = isAdmitted ? refuseConnect(this.#context, packet) : REASON.banned
+    this.#out.setDialect(packet.version, packet.maximumPacketSize, packet.requestProblemInformation)
     if (refusal !== REASON.success) {
       this.#refuseConnect(refusal)
       return
@@ -109,33 +138,40 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
 
   onPublish(publish: PublishView): void {
     const session = this.#session
-    if (session === undefined) return
+    if (session === undefined) {
+      this.#tooEarly()
+      return
+    }
+    this.#intake.published()
     const reasonCode = handlePublish(session, publish)
     if (reasonCode !== REASON.success) this.disconnect(reasonCode)
   }
 
   onAck(type: AckType, packetId: number, reasonCode: number): void {
-    if (this.#session !== undefined) handleAcknowledgement(this.#session, type, packetId, reasonCode)
+    if (this.#session === undefined) this.#tooEarly()
+    else handleAcknowledgement(this.#session, type, packetId, reasonCode)
   }
 
   onSubscribe(packet: SubscribePacket): void {
     const session = this.#session
-    const queued = session?.enqueue(() => handleSubscribe(session, packet, this.#answerSubscribe)) ?? true
-    if (!queued) this.disconnect(REASON.quotaExceeded)
+    if (session === undefined) this.#tooEarly()
+    else if (!session.enqueue(() => handleSubscribe(session, packet, this.#answerSubscribe))) this.disconnect(REASON.quotaExceeded)
   }
 
   onUnsubscribe(packet: UnsubscribePacket): void {
     const session = this.#session
-    const queued = session?.enqueue(() => handleUnsubscribe(session, packet, this.#answerUnsubscribe)) ?? true
-    if (!queued) this.disconnect(REASON.quotaExceeded)
+    if (session === undefined) this.#tooEarly()
+    else if (!session.enqueue(() => handleUnsubscribe(session, packet, this.#answerUnsubscribe))) this.disconnect(REASON.quotaExceeded)
   }
 
-  readonly #answerSubscribe = (packetId: number, reasonCodes: readonly number[]): void => this.#out.sendSuback(packetId, reasonCodes)
+  readonly #answerSubscribe = (packetId: number, reasonCodes: readonly number[], reasonString?: string): void =>
+    this.#out.sendSuback(packetId, reasonCodes, reasonString)
 
   readonly #answerUnsubscribe = (packetId: number, reasonCodes: readonly number[]): void => this.#out.sendUnsuback(packetId, reasonCodes)
 
   onPingreq(): void {
-    this.#out.sendPingresp()
+    if (this.#session === undefined) this.#tooEarly()
+    else this.#out.sendPingresp()
   }
 
   onDisconnect(packet: DisconnectPacket): void {
@@ -150,13 +186,43 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
       session.setExpiry(sessionExpirySeconds)
     }
     this.#withoutWill = packet.reasonCode === REASON.normalDisconnection
+    this.#cause = 'client'
     this.#end()
     this.#channel.end(GRACE_MS)
   }
 
-  /** No authentication method was agreed on: there is nothing to continue. */
-  onAuth(_packet: AuthPacket): void {
-    this.disconnect(REASON.protocolError)
+  onAuth(packet: AuthPacket): void {
+    const reasonCode = this.#authentication?.receive(packet) ?? REASON.protocolError
+    if (reasonCode === REASON.success) return
+    if (this.#session === undefined) this.#refuseConnect(reasonCode)
+    else this.disconnect(reasonCode)
+  }
+
+  /** While it is being authenticated, a client sends nothing but AUTH and DISCONNECT [MQTT-3.1.2-30]. */
+  #tooEarly(): void {
+    this.#refuseConnect(REASON.protocolError)
+  }
+
+  // ---- authentication
+
+  sendAuth(reasonCode: number, method: string, data: Buffer | undefined): void {
+    this.#out.sendAuth(reasonCode, method, data)
+  }
+
+  listen(): void {
+    if (this.#ended) return
+    this.#channel.resume()
+    this.#reader.resume()
+  }
+
+  hush(): void {
+    this.#reader.pause()
+    this.#channel.pause()
+  }
+
+  /** Users or rules have changed. */
+  review(): void {
+    if (!this.#ended && this.#session !== undefined) reviewSession(this.#session)
   }
 
   onMalformed(problem: ProtocolProblem): void {
@@ -176,14 +242,26 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
   /** Tells the client why, in dialects that can, and closes. */
   disconnect(reasonCode: number): void {
     if (this.#ended) return
+    this.#cause = causeOf(reasonCode)
     if (this.#session !== undefined) this.#out.sendDisconnect(reasonCode)
     this.#end()
-    this.#channel.end(GRACE_MS)
+    this.#channel.end(GRACE_MS, closeReasonOf(reasonCode))
   }
 
   takenOver(): void {
-    this.#context.metrics.takeovers.add(1)
+    const { metrics, events } = this.#context
+    metrics.takeovers.add(1)
+    events.tell('sessionTakenOver', this.#session?.clientId ?? '', { remote: this.#channel.remote })
     this.disconnect(REASON.sessionTakenOver)
+  }
+
+  /** The client does not read: it could not be told. What is stored for it stays stored. */
+  stalled(): void {
+    if (this.#ended) return
+    this.#context.logger.log('info', 'closing a connection: the client takes nothing of what waits for it', { client: this.#session?.clientId })
+    this.#cause = 'stalled'
+    this.#end()
+    this.#channel.destroy('policy')
   }
 
   fail(error: unknown): void {
@@ -203,10 +281,12 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     const context = this.#context
     const clientId = clientIdOf(context, packet)
     try {
+      const admission = await this.#admit(packet, clientId)
+      if (admission === undefined) return
       const entered = await context.sessions.enter(clientId, async () => {
         if (this.#ended) return undefined
-        const accepted = await openSession(context, this.#out, packet, clientId)
-        this.#accept(accepted, packet, clientId)
+        const accepted = await openSession(context, this.#out, packet, admission.access)
+        this.#accept(accepted, packet, clientId, admission.proof)
         return accepted.session
       })
       if (entered === 'busy') this.#refuseConnect(REASON.serverBusy)
@@ -218,7 +298,19 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     if (this.#ended) await this.#session?.close(!this.#withoutWill)
   }
 
-  #accept({ session, present, expirySeconds }: Accepted, packet: ConnectPacket, clientId: string): void {
+  /** Who the client is; undefined when it is not let in, or has left. */
+  async #admit(packet: ConnectPacket, clientId: string): Promise<Extract<Admission, { kind: 'admitted' }> | undefined> {
+    const authentication = new Authentication(this.#context.security, this, this.#channel)
+    this.#authentication = authentication
+    const admission = await authentication.admit(packet, clientId)
+    const reasonCode = admission.kind === 'refused' ? admission.reasonCode : refuseWill(this.#context, packet, admission.access)
+    if (reasonCode !== REASON.success) this.#refuseConnect(reasonCode)
+    if (admission.kind === 'refused' || this.#ended) return undefined
+    if (admission.proof === undefined) this.#authentication = undefined
+    return admission
+  }
+
+  #accept({ session, present, expirySeconds }: Accepted, packet: ConnectPacket, clientId: string, proof: ServerProof | undefined): void {
     const { config, clock, metrics, deadlines } = this.#context
     this.#session = session
     if (this.#ended) return
@@ -234,14 +326,26 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.deadlineMs = clock.monotonic() + this.#keepAliveMs
     if (granted !== 0) deadlines.add(this)
     metrics.connectionsAccepted.add(1)
-    this.#out.sendConnack(present, {
+    this.#tellConnected(session, packet, present)
+    const said = this.#out.sendConnack(present, {
       assignedClientId: packet.clientId === '' ? clientId : undefined,
       sessionExpirySeconds: expirySeconds === packet.sessionExpirySeconds ? undefined : expirySeconds,
       serverKeepAliveSeconds: granted === asked ? undefined : granted,
+      proof,
     })
+    // A client that takes no packet as large as CONNACK would wait for it for ever. Nothing may be said before it [MQTT-3.14.0-1].
+    if (!said) return this.#endQuietly()
+    // Users and rules may have changed since the client was let in.
+    reviewSession(session)
+    if (this.#ended) return
     this.#channel.resume()
     this.#reader.resume()
     session.resume()
+  }
+
+  #endQuietly(): void {
+    this.#end()
+    this.#channel.end(GRACE_MS)
   }
 
   #refuseConnect(reasonCode: number): void {
@@ -249,7 +353,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.#context.metrics.connectionsRefused.add(1)
     this.#out.sendRefusal(reasonCode)
     this.#end()
-    this.#channel.end(GRACE_MS)
+    this.#channel.end(GRACE_MS, closeReasonOf(reasonCode))
   }
 
   /** Closes a connection of which no dialect is known: there is nothing to say. */
@@ -258,13 +362,31 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.#context.metrics.connectionsRefused.add(1)
     this.#context.logger.log('debug', `closing a connection: ${why}`, { remote: this.#channel.remote })
     this.#end()
-    this.#channel.destroy()
+    this.#channel.destroy('protocolError')
+  }
+
+  #tellConnected(session: SessionCore, { version, cleanStart, keepAliveSeconds }: ConnectPacket, present: boolean): void {
+    const { events, systemValues } = this.#context
+    systemValues.noteConnected()
+    const { userName } = session.access.principal
+    const fields = { remote: this.#channel.remote, userName, version, cleanStart, sessionPresent: present, keepAliveSeconds }
+    events.tell('clientConnected', session.clientId, fields)
+  }
+
+  #tellDisconnected(): void {
+    const { metrics, events } = this.#context
+    if (this.#session === undefined) return
+    metrics.disconnects[this.#cause].add(1)
+    events.tell('clientDisconnected', this.#session.clientId, { reason: this.#cause, remote: this.#channel.remote })
   }
 
   /** Nothing is read or acknowledged from here on; the session is closed in meta. */
   #end(): void {
     if (this.#ended) return
     this.#ended = true
+    this.#intake.end()
+    this.#tellDisconnected()
+    this.#authentication?.end()
     this.#reader.stop()
     this.#context.deadlines.remove(this)
     if (this.#closed) this.#out.discard()

@@ -7,6 +7,8 @@ export interface InboundRelease {
   /** Published on this connection: counts against the Receive Maximum until PUBCOMP (section 4.9). */
   readonly counted: boolean
   stored: boolean
+  /** PUBREL came before the message was stored: it is settled after it. */
+  releasing: boolean
   /** Tags of repetitions that came before the first one was stored: each is answered too. */
   readonly repeated: number[]
 }
@@ -27,12 +29,12 @@ export class InboundReleases {
   /** A message of this connection. */
   begin(packetId: number, log: LogId): void {
     this.#counted++
-    this.#releases.set(packetId, { log, counted: true, stored: false, repeated: [] })
+    this.#releases.set(packetId, { log, counted: true, stored: false, releasing: false, repeated: [] })
   }
 
   /** A message of an earlier connection, which its log remembers. */
   restore(packetId: number, log: LogId): void {
-    this.#releases.set(packetId, { log, counted: false, stored: true, repeated: [] })
+    this.#releases.set(packetId, { log, counted: false, stored: true, releasing: false, repeated: [] })
   }
 
   end(packetId: number): void {

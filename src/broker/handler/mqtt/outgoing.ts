@@ -5,8 +5,10 @@ import type { RetainedMessage } from '#contract/client/meta-client'
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Congestible } from '../../network/backpressure.ts'
 import type { Flushable } from '../../network/flush-queue.ts'
+import type { Stallable } from '../../network/write-stall.ts'
 import {
   type AckType,
+  encodeAuth,
   encodeConnack,
   encodeDisconnect,
   encodePublish,
@@ -26,6 +28,8 @@ import type { Link } from './link.ts'
 interface Ending {
   disconnect(reasonCode: number): void
   takenOver(): void
+  /** The client takes nothing of what is queued for it. */
+  stalled(): void
   fail(error: unknown): void
 }
 
@@ -34,25 +38,33 @@ export interface ConnackTerms {
   readonly assignedClientId: string | undefined
   readonly sessionExpirySeconds: number | undefined
   readonly serverKeepAliveSeconds: number | undefined
+  /** Of a client that was authenticated by an exchange: the method, and what proves the server to it. */
+  readonly proof: { readonly method: string; readonly data: Buffer } | undefined
 }
 
 /** Output queued for a connection beyond which messages that can wait in the log do so. */
 const ROOMY_BYTES_MAX = 1024 * 1024
+/** Answers queued for a client that does not read them, beyond which it is read no further. */
+const ANSWERS_BYTES_MAX = 1024 * 1024
 /** Output of one connection that is written before the loop turn ends. */
 const TURN_BYTES_MAX = 256 * 1024
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
 
-export class Outgoing implements Link, Flushable, Congestible {
+export class Outgoing implements Link, Flushable, Congestible, Stallable {
   readonly #context: BrokerContext
   readonly #channel: Channel
   readonly #ending: Ending
   readonly #writer = new PacketWriter()
   #version: ProtocolVersion = 4
   #sizeMax = PACKET_SIZE_UNLIMITED
+  /** The client takes reason strings [MQTT-3.1.2-29]. */
+  #wantsReasons = false
   #waiting = false
   #finished = false
   /** Bytes that the transport had not taken at the last flush. */
   #queuedBytes = 0
+  /** Bytes handed to the transport so far. */
+  #handedBytes = 0
   /** The client took longer than others should wait for. */
   #slow = false
 
@@ -63,7 +75,8 @@ export class Outgoing implements Link, Flushable, Congestible {
   }
 
   /** Known from CONNECT. `sizeMax`: largest packet that the client accepts. */
-  setDialect(version: ProtocolVersion, sizeMax: number): void {
+  setDialect(version: ProtocolVersion, sizeMax: number, wantsReasons = false): void {
+    this.#wantsReasons = wantsReasons
     this.#version = version
     this.#sizeMax = sizeMax
   }
@@ -74,6 +87,10 @@ export class Outgoing implements Link, Flushable, Congestible {
 
   get roomy(): boolean {
     return !this.#finished && this.#queuedBytes + this.#writer.size < ROOMY_BYTES_MAX
+  }
+
+  get explains(): boolean {
+    return this.#version === 5
   }
 
   get countsInbound(): boolean {
@@ -90,8 +107,10 @@ export class Outgoing implements Link, Flushable, Congestible {
     duplicate: boolean,
     retain: boolean,
     identifiers: readonly number[],
+    offset = -1,
   ): boolean {
-    const publish = this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers)
+    const publish = this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers, offset)
+    if (this.#queuedBytes > ROOMY_BYTES_MAX && !this.#slow) this.#context.backpressure.relieve(this, cursor.publisher)
     if (!this.#writer.publish(this.#version, publish, this.#sizeMax)) return this.#tooLarge()
     this.#context.metrics.messagesSent.add(1)
     this.#schedule()
@@ -106,8 +125,9 @@ export class Outgoing implements Link, Flushable, Congestible {
     duplicate: boolean,
     retain: boolean,
     identifiers: readonly number[],
+    offset = -1,
   ): Buffer | undefined {
-    return this.#encode(this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers))
+    return this.#encode(this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers, offset))
   }
 
   encodeRetained(message: RetainedMessage, qos: number, packetId: number, identifiers: readonly number[]): Buffer | undefined {
@@ -118,6 +138,7 @@ export class Outgoing implements Link, Flushable, Congestible {
     publish.dup = false
     publish.retain = true
     publish.identifiers = identifiers
+    publish.offset = -1
     publish.messageExpirySeconds = this.#remainingSeconds(message.expiryMs)
     publish.headers = message.headers
     publish.headersStart = 0
@@ -141,6 +162,7 @@ export class Outgoing implements Link, Flushable, Congestible {
     duplicate: boolean,
     retain: boolean,
     identifiers: readonly number[],
+    offset: number,
   ): OutgoingPublish {
     const publish = this.#context.outgoingPublish
     publish.topic = this.#context.topicBytes.of(batch.topics[cursor.topic] as string)
@@ -149,6 +171,7 @@ export class Outgoing implements Link, Flushable, Congestible {
     publish.dup = duplicate
     publish.retain = retain
     publish.identifiers = identifiers
+    publish.offset = offset
     publish.messageExpirySeconds = this.#remainingSeconds(cursor.expiryMs)
     publish.headers = batch.bytes
     publish.headersStart = cursor.headersStart
@@ -204,33 +227,43 @@ export class Outgoing implements Link, Flushable, Congestible {
     this.#schedule()
   }
 
-  sendSuback(packetId: number, reasonCodes: readonly number[]): void {
-    this.sendBytes(encodeSuback(this.#version, packetId, reasonCodes, {}, this.#sizeMax))
+  /** `reasonString` says why, to a client that wants to know. */
+  sendSuback(packetId: number, reasonCodes: readonly number[], reasonString?: string): void {
+    this.sendBytes(encodeSuback(this.#version, packetId, reasonCodes, this.#wantsReasons ? { reasonString } : {}, this.#sizeMax))
   }
 
   sendUnsuback(packetId: number, reasonCodes: readonly number[]): void {
     this.sendBytes(encodeUnsuback(this.#version, packetId, reasonCodes, {}, this.#sizeMax))
   }
 
-  sendConnack(present: boolean, terms: ConnackTerms): void {
+  /** False when it is larger than the client accepts: nothing is sent. */
+  sendConnack(present: boolean, terms: ConnackTerms): boolean {
     const { config } = this.#context
     const properties = {
       assignedClientId: terms.assignedClientId,
       sessionExpirySeconds: terms.sessionExpirySeconds,
       keepAliveSeconds: terms.serverKeepAliveSeconds,
+      authenticationMethod: terms.proof?.method,
+      authenticationData: terms.proof?.data,
       receiveMaximum: config.receiveMaximum === RECEIVE_MAXIMUM_DEFAULT ? undefined : config.receiveMaximum,
       maximumQos: config.maxQos === 2 ? undefined : (config.maxQos as 0 | 1),
       retainAvailable: config.retainAvailable ? undefined : false,
       maximumPacketSize: config.maxPacketSize,
       topicAliasMaximum: config.topicAliasMaximum === 0 ? undefined : config.topicAliasMaximum,
-      sharedAvailable: false,
+      sharedAvailable: config.sharedAvailable ? undefined : false,
     }
-    this.sendBytes(encodeConnack(this.#version, present, 0, properties, this.#sizeMax))
+    const bytes = encodeConnack(this.#version, present, 0, properties, this.#sizeMax)
+    this.sendBytes(bytes)
+    return bytes.length > 0
   }
 
   /** CONNACK of a connection that is not accepted. */
   sendRefusal(reasonCode: number): void {
     this.sendBytes(encodeConnack(this.#version, false, reasonCode, {}, this.#sizeMax))
+  }
+
+  sendAuth(reasonCode: number, authenticationMethod: string, authenticationData: Buffer | undefined): void {
+    this.sendBytes(encodeAuth(reasonCode, { authenticationMethod, authenticationData }, this.#sizeMax))
   }
 
   sendDisconnect(reasonCode: number): void {
@@ -246,9 +279,20 @@ export class Outgoing implements Link, Flushable, Congestible {
 
   #hand(): void {
     if (this.#writer.size === 0 || this.#finished) return
-    this.#channel.write(this.#writer.take())
+    const bytes = this.#writer.take()
+    this.#context.metrics.bytesSent.add(bytes.length)
+    this.#handedBytes += bytes.length
+    this.#channel.write(bytes)
     this.#queuedBytes = this.#channel.queuedBytes()
-    if (this.#queuedBytes > ROOMY_BYTES_MAX && !this.#slow) this.#context.backpressure.relieve(this)
+    if (this.#queuedBytes > ROOMY_BYTES_MAX) this.#context.stalls.watch(this)
+  }
+
+  get takenBytes(): number {
+    return this.#handedBytes - this.#channel.queuedBytes()
+  }
+
+  stalled(): void {
+    this.#ending.stalled()
   }
 
   drained(): void {
@@ -261,6 +305,14 @@ export class Outgoing implements Link, Flushable, Congestible {
     return this.#queuedBytes > ROOMY_BYTES_MAX
   }
 
+  /** More is queued than messages can have put there: the client asks and does not read the answers. */
+  get overfull(): boolean {
+    const bytesMax = this.#context.config.writeQueueBytes + ANSWERS_BYTES_MAX
+    if (this.#queuedBytes + this.#writer.size <= bytesMax) return false
+    this.#queuedBytes = this.#channel.queuedBytes()
+    return this.#queuedBytes + this.#writer.size > bytesMax
+  }
+
   markSlow(): void {
     this.#slow = true
   }
@@ -270,6 +322,7 @@ export class Outgoing implements Link, Flushable, Congestible {
     this.flush()
     this.#finished = true
     this.#context.backpressure.forget(this)
+    this.#context.stalls.forget(this)
   }
 
   /** The peer is gone: nothing is sent any more. */
@@ -277,10 +330,15 @@ export class Outgoing implements Link, Flushable, Congestible {
     this.#finished = true
     this.#writer.take()
     this.#context.backpressure.forget(this)
+    this.#context.stalls.forget(this)
   }
 
   takenOver(): void {
     this.#ending.takenOver()
+  }
+
+  refuse(reasonCode: number): void {
+    this.#ending.disconnect(reasonCode)
   }
 
   fail(error: unknown): void {

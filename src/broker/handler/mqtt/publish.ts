@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // PUBLISH from the client (MQTT 5 section 3.3): the hot path. Nothing is allocated for a message that keeps to the topic of the one before.
-import type { Shard } from '#storage'
+import type { LogId } from '#contract/client/engine-client'
 import { PACKET, type PublishView, REASON } from '../../protocol/mqtt/index.ts'
+import { refusePublish, takeLater } from './delayed-publish.ts'
+import { denyPublish } from './denied-publish.ts'
+import { type Destination, destinationOf } from './destination.ts'
 import { recordAttributes, type SessionCore } from './session-core.ts'
 
 /** The reason code to end the connection with; REASON.success when the message was taken. */
@@ -12,11 +15,21 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
   if (qos > config.maxQos) return REASON.qosNotSupported
   if (publish.retain && !config.retainAvailable) return REASON.retainNotSupported
   if (publish.topicAlias > config.topicAliasMaximum) return REASON.topicAliasInvalid
-  const shard = shardOf(session, publish)
-  if (shard === undefined) return REASON.protocolError
+  const destination = destinationOf(session, publish)
+  if (destination === undefined) return REASON.protocolError
+  if (destination.refusal !== REASON.success) return refusePublish(session, publish, destination.refusal)
+  // A message that is here already, under an id not yet released, is answered whatever holds by now.
+  if (
+    !session.access.mayPublish(destination.shard.topic, qos, publish.retain) &&
+    (qos < 2 || session.releases.get(publish.packetId) === undefined)
+  )
+    return denyPublish(session, publish)
+  const retain = publish.retain && mayRetain(session, publish, destination)
+  // Version 5 can be told; for the others, and at QoS 0, the message is delivered and not kept, which the metric says.
+  if (publish.retain && !retain && qos > 0 && session.link.explains) return refusePublish(session, publish, REASON.quotaExceeded)
   context.metrics.messagesReceived.add(1)
   if (qos === 0) {
-    take(session, publish, shard, -1)
+    take(session, publish, destination, -1, retain)
     return REASON.success
   }
   if (
@@ -25,18 +38,24 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
     session.releases.get(publish.packetId) === undefined
   )
     return REASON.receiveMaximumExceeded
-  if (qos === 1) take(session, publish, shard, session.inbound.push(publish.packetId, PACKET.puback))
-  else takeOnce(session, publish, shard)
+  if (qos === 1) take(session, publish, destination, session.inbound.push(publish.packetId, PACKET.puback), retain)
+  else takeOnce(session, publish, destination, retain)
   return REASON.success
 }
 
+/** A message that is published later is asked about then; one that is here already was. */
+function mayRetain({ context, releases }: SessionCore, { qos, packetId, payloadStart, payloadEnd }: PublishView, destination: Destination): boolean {
+  if (destination.delaySeconds > 0 || (qos === 2 && releases.get(packetId) !== undefined)) return true
+  return context.retainedQuota.admits(destination.shard, payloadEnd - payloadStart)
+}
+
 /** QoS 2: a packet id that is not released yet names a message that is already here; it is answered, not published again [MQTT-4.3.3-10]. */
-function takeOnce(session: SessionCore, publish: PublishView, shard: Shard): void {
+function takeOnce(session: SessionCore, publish: PublishView, destination: Destination, retain: boolean): void {
   const { packetId } = publish
   const release = session.releases.get(packetId)
   const tag = session.inbound.push(packetId, PACKET.pubrec)
   if (release === undefined) {
-    const log = take(session, publish, shard, tag)
+    const log = take(session, publish, destination, tag, retain)
     session.releases.begin(packetId, log)
   } else if (release.stored) {
     session.inbound.settle(tag, REASON.success)
@@ -44,12 +63,13 @@ function takeOnce(session: SessionCore, publish: PublishView, shard: Shard): voi
   } else release.repeated.push(tag)
 }
 
-function take(session: SessionCore, publish: PublishView, shard: Shard, tag: number): number {
+function take(session: SessionCore, publish: PublishView, destination: Destination, tag: number, retain: boolean): LogId {
+  if (destination.delaySeconds > 0) return takeLater(session, publish, destination, tag)
   const { qos, headers, messageExpirySeconds, packetId } = publish
   const expiryMs = messageExpirySeconds < 0 ? 0 : session.context.clock.realtime() + messageExpirySeconds * 1000
   return session.context.publisher.publish(
-    shard,
-    recordAttributes(qos, publish.retain, expiryMs !== 0, headers.length > 0),
+    destination.shard,
+    recordAttributes(qos, retain, expiryMs !== 0, headers.length > 0),
     session.uid,
     expiryMs,
     packetId,
@@ -60,18 +80,4 @@ function take(session: SessionCore, publish: PublishView, shard: Shard, tag: num
     tag < 0 ? undefined : session,
     tag,
   )
-}
-
-/** Where the message goes, by its topic or its topic alias (MQTT 5 section 3.3.2.3.4). Undefined for an alias that was not set. */
-function shardOf(session: SessionCore, publish: PublishView): Shard | undefined {
-  const { intake } = session
-  const alias = publish.topicAlias
-  if (publish.topicStart === publish.topicEnd) return intake.aliases.get(alias)
-  const { topic } = publish
-  if (topic !== intake.lastTopic || intake.lastShard === undefined) {
-    intake.lastShard = session.context.router.shard(topic)
-    intake.lastTopic = topic
-  }
-  if (alias !== 0) intake.aliases.set(alias, intake.lastShard)
-  return intake.lastShard
 }

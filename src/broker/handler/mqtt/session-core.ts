@@ -6,32 +6,30 @@ import { matches } from '#base/topic-filter'
 import type { AppendOutcome, LogId, Position } from '#contract/client/engine-client'
 import type { RetainedValue } from '#contract/client/meta-client'
 import { ATTRIBUTE, type RecordBatch, type RecordCursor } from '#contract/record/record-batch'
-import type { Cursor, InFlight, Session, Subscription } from '#contract/record/session'
-import type { Shard } from '#storage'
+import type { Cursor, InFlight, ReplayPlace, Session, Subscription } from '#contract/record/session'
 import { Consumer, type Outlet } from '../../message/consumer.ts'
 import type { CursorSource } from '../../message/cursor-saver.ts'
+import { DELAYED_LOG } from '../../message/delayed.ts'
+import type { OfflineLimits, OfflineReason } from '../../message/offline.ts'
 import type { PublishOwner } from '../../message/publish.ts'
 import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
 import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
 import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
+import type { Access } from '../../security/access.ts'
 import { ChangeQueue } from './change-queue.ts'
 import type { BrokerContext } from './context.ts'
+import type { Intake } from './destination.ts'
 import { HeldPackets } from './held-packets.ts'
 import { InboundReleases } from './inbound-releases.ts'
 import { InboundWindow } from './inbound-window.ts'
 import type { Link } from './link.ts'
 import { OutboundWindow } from './outbound-window.ts'
+import { tellQueueFull, tellRemoved } from './dropped-messages.ts'
 import { Resender, type ResendOutlet, type Unsent } from './resender.ts'
+import { SessionFeeds } from './session-feeds.ts'
 import type { RegisteredSession } from './session-registry.ts'
-
-/** What is remembered from one PUBLISH of a connection to the next. */
-export interface Intake {
-  /** The topic of the last PUBLISH, and where it goes: clients repeat themselves. */
-  lastTopic: string
-  lastShard: Shard | undefined
-  /** Topic aliases that the client has set [MQTT-3.3.2-7]. */
-  readonly aliases: Map<number, Shard>
-}
+import { SessionReplays } from './session-replays.ts'
+import { SharedSubscriptions } from './shared-subscriptions.ts'
 
 const READ_BYTES_MIN = 4 * 1024
 const READ_BYTES_MAX = 256 * 1024
@@ -41,29 +39,34 @@ const READ_BYTES_EACH = 512
 export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOutlet, PublishOwner, CursorSource, RegisteredSession {
   readonly context: BrokerContext
   readonly link: Link
+  readonly access: Access
   readonly uid: number
   readonly epoch: number
-  readonly intake: Intake = { lastTopic: '', lastShard: undefined, aliases: new Map() }
+  readonly intake: Intake = { last: undefined, aliases: new Map() }
   readonly inbound = new InboundWindow()
   readonly releases = new InboundReleases()
   readonly outbound: OutboundWindow
   readonly subscriptions = new Map<string, Subscription>()
+  readonly shared = new SharedSubscriptions(this)
+  readonly replays = new SessionReplays(this)
   readonly consumer: Consumer
   #record: Session
-  #feeds: RetainedFeed[] = []
+  readonly feeds: SessionFeeds
   readonly #resender: Resender
   readonly #held: HeldPackets
   readonly #changes = new ChangeQueue((error) => this.failed(error))
   #closing: Promise<void> | undefined
 
-  constructor(context: BrokerContext, link: Link, record: Session, windowLimit: number) {
+  constructor(context: BrokerContext, link: Link, record: Session, access: Access, windowLimit: number) {
     this.context = context
     this.link = link
+    this.access = access
     this.uid = record.uid
     this.epoch = record.epoch
     this.#record = record
     this.outbound = new OutboundWindow(windowLimit)
     this.consumer = new Consumer(context.store, this)
+    this.feeds = new SessionFeeds(context, this)
     this.#resender = new Resender(context.store, this)
     this.#held = new HeldPackets(
       context.clock,
@@ -96,14 +99,15 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
     const claim = cursor.publisher === this.uid ? target.own : target
     if (claim === undefined) return
-    if (cursor.retain) for (const feed of this.#feeds) feed.touch(batch.topics[cursor.topic] as string)
+    if (cursor.retain) this.feeds.touch(batch.topics[cursor.topic] as string)
     if (claim.qos > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
     else if (!this.consumer.liveQos0(log, cursor.position)) return
     else if (this.link.writable) this.#send(claim, batch, cursor, 0, 0, false)
-    else this.context.metrics.droppedQueueFull.add(1)
+    else tellQueueFull(this, batch.topics[cursor.topic] as string)
   }
 
-  offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
+  /** `group`: number of the shared group that hands it out; 0 when it is for a subscription of this session. */
+  offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor, group = 0): boolean {
     const claim = cursor.publisher === this.uid ? target.own : target
     if (claim === undefined) return true
     // Its time ran out while it waited in the log [MQTT-3.3.2-5].
@@ -115,8 +119,8 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
       return true
     }
     if (this.outbound.full || !this.link.roomy || this.#resender.pending) return false
-    const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2)
-    if (!this.#send(claim, batch, cursor, qos, packetId, false)) this.outbound.finish(packetId)
+    const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2, group)
+    if (!this.#send(claim, batch, cursor, qos, packetId, false)) this.finish(packetId)
     return true
   }
 
@@ -125,7 +129,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     if (subscription.noLocal && publisher === this.uid) return true
     const qos = Math.min(subscription.qos, stored)
     if (!this.link.roomy || (qos > 0 && (this.outbound.full || this.#resender.pending))) return false
-    const packetId = qos === 0 ? 0 : this.outbound.push(value.log, value.position, qos as 1 | 2)
+    const packetId = qos === 0 ? 0 : this.outbound.push(value.log, value.position, qos as 1 | 2, 0, true)
     const identifiers = subscription.identifier === 0 ? NO_IDENTIFIERS : [subscription.identifier]
     const bytes = this.link.encodeRetained(value, qos, packetId, identifiers)
     if (bytes === undefined) {
@@ -139,11 +143,12 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   /** Sends a record; false when it is too large for the client, which counts as done. */
   #send(claim: Claim, batch: RecordBatch, cursor: RecordCursor, qos: number, packetId: number, duplicate: boolean): boolean {
     const retain = claim.retainAsPublished && cursor.retain
+    const offset = claim.offsets === true ? cursor.position : NO_OFFSET
     if (!this.#mustWait(qos)) {
       if (qos > 0 && this.persistent) this.context.saver.mark(this)
-      return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers)
+      return this.link.sendRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers, offset)
     }
-    const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers)
+    const bytes = this.link.encodeRecord(batch, cursor, qos, packetId, duplicate, retain, claim.identifiers, offset)
     if (bytes === undefined) return false
     this.sendCommitted(bytes)
     return true
@@ -154,7 +159,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
    * those that wait: what is in flight is sent again in the order of sending [MQTT-4.6.0-1].
    */
   #mustWait(qos: number): boolean {
-    return this.persistent && (qos === 2 || (qos === 1 && this.#held.waiting))
+    return this.#commits && (qos === 2 || (qos === 1 && this.#held.waiting))
   }
 
   #release(bytes: Buffer, qos: number): void {
@@ -165,10 +170,23 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     }
   }
 
+  /** There is state that must be committed before packets that rest on it leave: the session's own, or that of groups it has a seat in. */
+  get #commits(): boolean {
+    return this.persistent || this.shared.anyRecorded
+  }
+
   /** Sends a packet once the state of the session as it is now is committed. Of a session that ends with its connection, at once. */
   sendCommitted(bytes: Buffer): void {
-    if (this.persistent) this.#held.add(bytes)
+    if (this.#commits) this.#held.add(bytes)
     else this.link.sendBytes(bytes)
+  }
+
+  /** A message is done with: acknowledged, refused by the client, or never to be sent. */
+  finish(packetId: number): void {
+    const group = this.outbound.group(packetId)
+    const position = group === 0 ? 0 : this.outbound.position(packetId)
+    const log = this.outbound.finish(packetId)
+    if (group !== 0) this.context.shares.finish(group, log, position)
   }
 
   /** A message is finished, or the socket has drained: goes on with whatever waited for room. */
@@ -179,8 +197,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
       return
     }
     if (this.outbound.counted > this.outbound.limit >> 1) return
-    for (const feed of this.#feeds) feed.resume()
+    this.feeds.resume()
     this.consumer.resume()
+    this.shared.resume()
+    this.replays.resume()
   }
 
   /** Runs changes of the subscriptions one after the other, in the order in which the client asked. False when too many wait. */
@@ -221,8 +241,22 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     return this.outbound.limit - this.outbound.counted
   }
 
+  offlineLimits(): OfflineLimits | undefined {
+    const { config, router, clock } = this.context
+    const { maxAge, maxMessages } = config.offline
+    if (maxAge === Number.POSITIVE_INFINITY && maxMessages === Number.POSITIVE_INFINITY && !router.limitsOffline) return undefined
+    return { maxAge, maxMessages, nowMs: clock.realtime(), ofTopic: (topic) => router.offlineLimit(topic) }
+  }
+
+  dropped(reason: OfflineReason, count: number): void {
+    const { metrics, events } = this.context
+    const counter = reason === 'offline_age' ? metrics.droppedOfflineAge : metrics.droppedOfflineCount
+    counter.add(count)
+    events.tell('messageDropped', this.clientId, { reason, count })
+  }
+
   missed(log: LogId, from: Position, to: Position): void {
-    this.context.metrics.droppedRetention.add(to - from)
+    tellRemoved(this, to - from)
     this.context.logger.log('warn', 'records were removed by retention before the session read them', {
       client: this.clientId,
       log,
@@ -231,25 +265,18 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     })
   }
 
+  advanced(): void {
+    if (this.persistent) this.context.saver.mark(this)
+  }
+
   failed(error: unknown): void {
     this.link.fail(error)
   }
 
   // ---- retained messages for new subscriptions
 
-  startFeed(feed: RetainedFeed): void {
-    this.#feeds.push(feed)
-    feed.resume()
-  }
-
-  /** The subscription is gone, or replaced. */
-  stopFeed(filter: string): void {
-    for (const feed of this.#feeds) if (feed.filter === filter) feed.close()
-    this.#feeds = this.#feeds.filter((feed) => feed.filter !== filter)
-  }
-
   feedDone(feed: RetainedFeed): void {
-    this.#feeds = this.#feeds.filter((other) => other !== feed)
+    this.feeds.done(feed)
   }
 
   // ---- an earlier connection's state
@@ -269,8 +296,12 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
       for (const entry of inFlight) unsent.push({ ...entry, log })
     }
     unsent.sort((a, b) => a.order - b.order)
-    for (const entry of unsent) this.outbound.restore(entry, entry.log)
-    this.#resender.load(unsent)
+    const ours = unsent.filter((entry) => {
+      const group = this.shared.restore(entry)
+      if (group !== undefined) this.outbound.restore(entry, entry.log, group)
+      return group !== undefined
+    })
+    this.#resender.load(ours)
     for (const [log, { next, seen }] of starts) this.consumer.restore(log, next, seen)
   }
 
@@ -282,17 +313,23 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     this.link.sendAck(PACKET.pubrel, packetId, REASON.success)
   }
 
-  resendRecord({ log, position, packetId, qos }: Unsent, batch: RecordBatch, cursor: RecordCursor): boolean {
+  resendRecord({ log, position, packetId, qos, retained, share }: Unsent, batch: RecordBatch, cursor: RecordCursor): boolean {
+    if (share !== undefined) {
+      const { retainAsPublished = false, identifiers = NO_IDENTIFIERS } = this.shared.claimOf(share) ?? {}
+      return this.link.sendRecord(batch, cursor, qos, packetId, true, retainAsPublished && cursor.retain, identifiers)
+    }
     const topic = batch.topics[cursor.topic] as string
-    const claim = this.claim(topic, log, position)
-    // A record from before the subscription was sent as a retained message.
-    const retain = cursor.retain && (claim === undefined || claim.retainAsPublished)
+    // The client may have lost the right to it since it was first sent (Q22).
+    if (!this.access.maySubscribe(topic, qos)) return false
+    const replay = this.replays.claim(topic, log)
+    const claim = this.claim(topic, log, position) ?? replay
+    const retain = retained ?? (claim?.retainAsPublished === true && cursor.retain)
     const { identifiers } = claim ?? this.claim(topic, log, Number.POSITIVE_INFINITY) ?? { identifiers: NO_IDENTIFIERS }
-    return this.link.sendRecord(batch, cursor, qos, packetId, true, retain, identifiers)
+    return this.link.sendRecord(batch, cursor, qos, packetId, true, retain, identifiers, replay?.offsets === true ? position : NO_OFFSET)
   }
 
   abandon({ packetId }: Unsent): void {
-    this.outbound.finish(packetId)
+    this.finish(packetId)
     this.context.saver.mark(this)
   }
 
@@ -324,25 +361,50 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
         else if (release !== undefined) {
           release.stored = true
           for (const tag of release.repeated.splice(0)) inbound.settle(tag, REASON.success)
+          if (release.releasing) void this.settleRelease(packetId, release.log)
         }
       }
       if (!this.link.sendAck(type, packetId, reasonCode)) return
     }
   }
 
+  /** The client has let go of a packet id. PUBCOMP leaves when the log has forgotten it, or the next message under it would be taken for a repetition (Q5). */
+  async settleRelease(packetId: number, log: LogId): Promise<void> {
+    try {
+      if (log === DELAYED_LOG) await this.context.delayed.release(this.uid, packetId)
+      else await this.context.store.release(this.uid, packetId, log)
+      this.releases.end(packetId)
+      this.link.sendAck(PACKET.pubcomp, packetId, REASON.success)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
   // ---- persistence and the end
 
+  get before(): readonly CursorSource[] {
+    return this.shared.recorded
+  }
+
+  get stored(): boolean {
+    return this.persistent
+  }
+
   cursors(): readonly Cursor[] {
-    const byLog = new Map<LogId, { log: LogId; next: Position; seen: Position; inFlight: InFlight[] }>()
+    const byLog = new Map<LogId, { log: LogId; next: Position; seen: Position; inFlight: InFlight[]; replays?: readonly ReplayPlace[] }>()
     const begin = (log: LogId, next: Position) => {
-      const cursor = { log, next, seen: this.context.store.extent(log).end, inFlight: [] }
+      const cursor: ReturnType<typeof byLog.get> & object = { log, next, seen: this.context.store.extent(log).end, inFlight: [] }
       byLog.set(log, cursor)
       return cursor
     }
     for (const { log, next } of this.consumer.positions()) begin(log, next)
-    for (const { log, ...entry } of this.outbound.entries()) {
+    for (const { log, group, ...entry } of this.outbound.entries()) {
       const cursor = byLog.get(log) ?? begin(log, this.context.store.extent(log).end)
-      cursor.inFlight.push(entry)
+      cursor.inFlight.push(group === undefined ? entry : this.shared.stored(entry, group))
+    }
+    for (const [log, places] of this.replays.places()) {
+      const cursor = byLog.get(log) ?? begin(log, this.context.store.extent(log).end)
+      cursor.replays = places
     }
     return [...byLog.values()].filter(({ log }) => this.context.durableLogs.has(log))
   }
@@ -360,7 +422,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
 
   async #close(keepWill: boolean): Promise<void> {
     const { context } = this
-    for (const feed of this.#feeds) feed.close()
+    const owed = this.feeds.close()
     this.consumer.close()
     this.#resender.close()
     this.#held.drop()
@@ -369,8 +431,11 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
       context.table.remove(this, filter)
       context.store.deregister(filter)
     }
+    this.shared.close()
+    this.replays.close()
     try {
-      if (this.persistent) await context.saver.saveNow(this)
+      if (this.#commits) await context.saver.saveNow(this)
+      await owed
       await context.away.leave(this.#record, keepWill)
     } catch (error) {
       context.logger.log('error', 'a session could not be closed; it is closed when the node starts again', {
@@ -385,6 +450,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
 }
 
 const NO_IDENTIFIERS: readonly number[] = Object.freeze([])
+const NO_OFFSET = -1
 
 /** Attributes of a client's message. */
 export const recordAttributes = (qos: number, retain: boolean, expires: boolean, headers: boolean): number =>

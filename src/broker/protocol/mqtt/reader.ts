@@ -60,6 +60,7 @@ export class PacketReader {
   /** Result of the last remaining length of more than one byte. */
   #length = 0
   #isPadded = false
+  #packetCount = 0
   /** Bytes not read yet: `#carry[#carryStart, #carryEnd)`. While open, the beginning of one packet, from 0; while paused, whatever came. */
   #carry: Buffer = EMPTY
   #carryStart = 0
@@ -78,6 +79,11 @@ export class PacketReader {
   /** The dialect of the connection, known from CONNECT on, even from a CONNECT that is wrong further on; 0 before. */
   get version(): ProtocolVersion | 0 {
     return this.#version
+  }
+
+  /** Whole packets handed over so far. */
+  get packetCount(): number {
+    return this.#packetCount
   }
 
   /** Memory held for bytes that have not been read. */
@@ -194,6 +200,7 @@ export class PacketReader {
   }
 
   #deliver(type: number, first: number, bytes: Buffer, start: number, end: number): void {
+    this.#packetCount++
     let problem: ProtocolProblem | undefined
     if (type === PACKET.publish) {
       problem = this.#publish.read(bytes, first, start, end, this.#version as ProtocolVersion)

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The packets that are sent often: PUBLISH and its acknowledgements. All packets of a connection's loop turn become one buffer.
 //
-// Properties of a PUBLISH, MQTT 5:  subscription identifier* | [message expiry interval] | [topic alias] | headers as they were received
+// Properties of a PUBLISH, MQTT 5:  subscription identifier* | [message expiry interval] | [topic alias] | [user property 'offset'] | headers as they were received
 import { type AckType, PACKET, type ProtocolVersion } from './packet.ts'
 import { PROPERTY } from './property.ts'
 import { VARIABLE_INTEGER_MAX, variableIntegerSize, writeVariableInteger } from './variable-integer.ts'
 
 const EMPTY = Buffer.alloc(0)
 const NONE: readonly number[] = Object.freeze([])
+const OFFSET_NAME = Buffer.from('offset')
 
 /** A PUBLISH to be written. Meant to be used again: set what differs. Properties count for MQTT 5 only. */
 export class OutgoingPublish {
@@ -24,6 +25,8 @@ export class OutgoingPublish {
   messageExpirySeconds = -1
   /** 0 for none. */
   topicAlias = 0
+  /** Place of the message in its log, told as user property 'offset'; -1 for none. */
+  offset = -1
   /** Forwarded properties: `headers[headersStart, headersEnd)`. */
   headers: Buffer = EMPTY
   headersStart = 0
@@ -145,6 +148,7 @@ function propertiesLength(publish: OutgoingPublish): number {
   let length = publish.headersEnd - publish.headersStart
   if (publish.messageExpirySeconds >= 0) length += 5
   if (publish.topicAlias !== 0) length += 3
+  if (publish.offset >= 0) length += 5 + OFFSET_NAME.length + String(publish.offset).length
   const identifiers = publish.identifiers
   for (let at = 0; at < identifiers.length; at++) length += 1 + variableIntegerSize(identifiers[at] as number)
   return length
@@ -188,7 +192,18 @@ function writeProperties(bytes: Buffer, from: number, publish: OutgoingPublish, 
     bytes[at++] = PROPERTY.topicAlias
     at = bytes.writeUInt16BE(publish.topicAlias, at)
   }
+  if (publish.offset >= 0) at = writeOffset(bytes, at, publish.offset)
   return copyInto(bytes, at, publish.headers, publish.headersStart, publish.headersEnd)
+}
+
+function writeOffset(bytes: Buffer, from: number, offset: number): number {
+  const digits = String(offset)
+  let at = from
+  bytes[at++] = PROPERTY.userProperty
+  at = bytes.writeUInt16BE(OFFSET_NAME.length, at)
+  at = copyInto(bytes, at, OFFSET_NAME, 0, OFFSET_NAME.length)
+  at = bytes.writeUInt16BE(digits.length, at)
+  return at + bytes.write(digits, at, 'latin1')
 }
 
 function copyInto(bytes: Buffer, to: number, source: Buffer, start: number, end: number): number {

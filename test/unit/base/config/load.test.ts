@@ -132,7 +132,7 @@ describe('configuration: relations between keys', () => {
       /^config.toml:2: mqtt.bind = "0.0.0.0": expected a loopback address .* security.allow_anonymous = true$/,
     )
     loaded({ ...exposed, settings: ['security.allow_anonymous=true'] })
-    loaded({ ...exposed, settings: ['mqtt.tcp_port=0'] })
+    loaded({ ...exposed, settings: ['mqtt.tcp_port=0', 'mqtt.ws_port=0'] })
     for (const host of ['localhost', '::1', '127.1.2.3']) loaded({ settings: [`mqtt.bind=${host}`] })
     assert.equal(refused({ settings: ['mqtt.bind=127.0.0.1.example.org'] }).length, 1)
   })

@@ -33,6 +33,25 @@ describe('config.toml', () => {
     )
   })
 
+  it('shows each list as one table that can be uncommented as it is', () => {
+    const at = committed.indexOf('# [[topic]]')
+    const example = committed.slice(at, committed.indexOf('\n[', at)).replaceAll(/^# (\[\[|\w+ = )/gm, '$1')
+    assert.deepEqual(load(example).config.topic, [{ filter: 'sensors/+/raw', storage: 'memory', offline: false, storeQos0: false }])
+  })
+
+  it('says of every key when a change takes effect', () => {
+    for (const { path, key } of keysOf(SCHEMA)) {
+      assert.ok(!(key.reload && key.fixed), path)
+      const change = key.fixed ? 'fixed' : key.reload ? 'reload' : 'restart'
+      const name = path.slice(path.lastIndexOf('.') + 1)
+      const described = committed
+        .split('\n\n')
+        .filter((part) => new RegExp(`^(# )?${name} = `, 'm').test(part) && part.includes(`# ${key.text}\n`))
+      assert.equal(described.length, 1, path)
+      assert.ok(described[0]?.includes(` Change: ${change}.`), path)
+    }
+  })
+
   it('gives every key its line', () => {
     const lines = committed.split('\n')
     for (const [path, { source }] of load(committed).settings) {
@@ -45,7 +64,7 @@ describe('config.toml', () => {
 
 describe('the effective configuration', () => {
   it('is TOML that loads to the same values, and says where each comes from', () => {
-    const text = '[mqtt]\nmax_qos = 1\nkeep_alive_max = "90s"'
+    const text = '[mqtt]\nmax_qos = 1\nkeep_alive_max = "90s"\n[[topic]]\nfilter = "b/#"\n[[topic]]\noffline = false\nfilter = "a"'
     const outcome = loadConfig({
       file: { name: 'my.toml', text, table: parse(text) },
       environment: { ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX: '3600s' },
@@ -57,6 +76,10 @@ describe('the effective configuration', () => {
     assert.match(shown, /^session_expiry_max = "1h" # ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX$/m)
     assert.match(shown, /^tail_bytes = "1048577B" # --set$/m)
     assert.match(shown, /^tcp_port = 1883 # default$/m)
+    assert.match(
+      shown,
+      /^\[\[topic\]\] # my.toml:4\nfilter = "b\/#" # my.toml:5\n\n\[\[topic\]\] # my.toml:6\nfilter = "a" # my.toml:8\noffline = false # my.toml:7\n$/m,
+    )
     assert.deepEqual(load(shown).config, outcome.config)
   })
 })

@@ -77,4 +77,33 @@ describe('lines of a TOML text', () => {
       'engine.retention.a': 11,
     })
   })
+
+  it('counts the tables of a list, and knows to which one a section below the list belongs', () => {
+    const text = [
+      '[[topic]]',
+      'filter = 1',
+      '[[ topic ]]',
+      'filter = 2',
+      '[topic.limit]',
+      'rate = 3',
+      '[[topic.rule]]',
+      '[[topic.rule]]',
+      'x = 4',
+      '[mqtt]',
+    ]
+    assert.deepEqual(Object.fromEntries(tomlLines(text.join('\n'))), {
+      topic: 1,
+      'topic[0]': 1,
+      'topic[0].filter': 2,
+      'topic[1]': 3,
+      'topic[1].filter': 4,
+      'topic[1].limit': 5,
+      'topic[1].limit.rate': 6,
+      'topic[1].rule': 7,
+      'topic[1].rule[0]': 7,
+      'topic[1].rule[1]': 8,
+      'topic[1].rule[1].x': 9,
+      mqtt: 10,
+    })
+  })
 })

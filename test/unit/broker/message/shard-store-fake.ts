@@ -81,6 +81,10 @@ export class FakeShardStore implements ShardStore {
     return { first: 0, end: this.#ends[log] as number }
   }
 
+  async positionAt(): Promise<number> {
+    return 0
+  }
+
   attach(sink: TailSink): void {
     this.#sink = sink
   }

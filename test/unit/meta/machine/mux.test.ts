@@ -6,10 +6,13 @@ import fc from 'fast-check'
 import { AssertionError } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import type { DelayedMessage } from '#contract/client/delayed-client'
 import { createMetaMachine } from '#meta'
 import type { Entry } from '#raft'
 import { type Command, encodeEntry } from '../../../../src/meta/command/command.ts'
 import { claimCursors, forgetCursors, saveCursors } from '../../../../src/meta/command/cursor-command.ts'
+import { forgetDelayed, putDelayed, releaseDelayed, takeDelayed } from '../../../../src/meta/command/delayed-command.ts'
+import { claimExclusive, releaseExclusive } from '../../../../src/meta/command/exclusive-command.ts'
 import { registerNode } from '../../../../src/meta/command/node-command.ts'
 import { collectRetained, retain } from '../../../../src/meta/command/retained-command.ts'
 import * as session from '../../../../src/meta/command/session-command.ts'
@@ -21,6 +24,16 @@ const HOUR_MS = 3_600_000
 const dataMachine = (kv: MemoryKv) => createMetaMachine('data', 7, 0, 1, kv)
 const offsetMachine = (kv: MemoryKv) => createMetaMachine('offset', 7, 0, 1, kv)
 const entryOf = (index: number, ...commands: Command<unknown>[]): Entry => normalEntry(index, encodeEntry(commands))
+const delayedMessage = (publisher: number): DelayedMessage => ({
+  topic: 't',
+  qos: 1,
+  retain: false,
+  publisher,
+  clientId: 'c',
+  messageExpirySeconds: 5,
+  headers: Buffer.from('h'),
+  payload: Buffer.from('later'),
+})
 const emptyEntry = (index: number): Entry => ({ index, term: 1, kind: 'empty', data: Buffer.alloc(0) })
 
 describe('R8: state and applied index', () => {
@@ -134,7 +147,26 @@ describe('R52: determinism', () => {
   const clients = fc.constantFrom('a', 'b', 'ab').map(client)
   const epochs = fc.integer({ min: 1, max: 12 })
   const topics = fc.constantFrom('t', 't/1', 't/1/x', '$s')
+  const uids = fc.integer({ min: 1, max: 3 })
+  const packetIds = fc.integer({ min: 1, max: 3 })
+  const delayedKeys = fc.array(fc.record({ dueMs: fc.constantFrom(NOW_MS, NOW_MS + 1), id: fc.integer({ min: 1, max: 6 }) }))
+  const delayedCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
+    fc
+      .tuple(uids, fc.constantFrom(NOW_MS, NOW_MS + 1), fc.option(packetIds, { nil: undefined }))
+      .map(([uid, dueMs, packetId]) => putDelayed(delayedMessage(uid), dueMs, packetId)),
+    delayedKeys.map(takeDelayed),
+    fc.record({ publisher: uids, packetId: packetIds }).map(releaseDelayed),
+    fc.array(uids).map(forgetDelayed),
+  )
+  const owners = fc.tuple(clients, uids, epochs).map(([key, uid, epoch]) => ({ ...key, uid, epoch }))
+  const exclusiveCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
+    fc.tuple(topics, owners, fc.nat(3)).map(([filter, owner, endedUid]) => claimExclusive(filter, owner, endedUid)),
+    fc.tuple(fc.array(topics), owners).map(([filters, owner]) => releaseExclusive(filters, owner)),
+  )
   const dataCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
+    delayedCommand,
+    delayedCommand,
+    exclusiveCommand,
     fc
       .record({
         key: clients,
@@ -173,7 +205,6 @@ describe('R52: determinism', () => {
       ),
     ),
   )
-  const uids = fc.integer({ min: 1, max: 3 })
   const offsetCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
     fc.tuple(uids, epochs).map(([uid, epoch]) => claimCursors(uid, epoch)),
     fc

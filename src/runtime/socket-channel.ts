@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// One TCP connection. Built for a hundred thousand of them that are mostly idle: the socket's listeners are shared functions, which find
-// the channel through a property of the socket, so a connection owns no closure.
+// One connection of bare MQTT, over TCP or TLS. Built for a hundred thousand of them that are mostly idle: the socket's listeners are shared
+// functions, which find the channel through a property of the socket, so a connection owns no closure.
 import type { Socket } from 'node:net'
-import { joinAddress } from '#base/address'
 import { must } from '#base/assert'
-import type { Channel, ChannelHandler } from '#base/port/network'
+import type { Channel, ChannelHandler, ClientCertificate } from '#base/port/network'
+import { destroySocket, remoteOf } from './socket.ts'
 
 const CHANNEL = Symbol('channel')
 
 /** A socket of ours: it leads back to its channel. */
 interface ChannelSocket extends Socket {
-  [CHANNEL]: TcpChannel
+  [CHANNEL]: SocketChannel
 }
 
-export class TcpChannel implements Channel {
+export class SocketChannel implements Channel {
+  readonly transport: 'tcp' | 'tls'
   readonly remote: string
+  readonly certificate: ClientCertificate | undefined
   readonly #socket: Socket
   /** Undefined only while `accept` runs. */
   #handler: ChannelHandler | undefined
@@ -25,14 +27,21 @@ export class TcpChannel implements Channel {
   #drainOwed = false
   #grace: NodeJS.Timeout | undefined
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, transport: 'tcp' | 'tls', certificate: ClientCertificate | undefined) {
     this.#socket = socket
-    // A peer that has already gone away has no address.
-    this.remote = joinAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0)
+    this.transport = transport
+    this.remote = remoteOf(socket)
+    this.certificate = certificate
   }
 
-  static open(socket: Socket, accept: (channel: Channel) => ChannelHandler): void {
-    const channel = new TcpChannel(socket)
+  /** Takes over a socket on which nothing of the application has been read. */
+  static open(
+    socket: Socket,
+    transport: 'tcp' | 'tls',
+    certificate: ClientCertificate | undefined,
+    accept: (channel: Channel) => ChannelHandler,
+  ): void {
+    const channel = new SocketChannel(socket, transport, certificate)
     ;(socket as ChannelSocket)[CHANNEL] = channel
     socket.on('error', onError)
     socket.on('close', onClose)
@@ -75,22 +84,22 @@ export class TcpChannel implements Channel {
     this.#socket.destroy()
   }
 
-  static received(channel: TcpChannel, chunk: Buffer): void {
+  static received(channel: SocketChannel, chunk: Buffer): void {
     if (!channel.#ending) handlerOf(channel.#handler).onData(chunk)
   }
 
-  static drained(channel: TcpChannel): void {
+  static drained(channel: SocketChannel): void {
     if (!channel.#drainOwed || channel.#ending) return
     channel.#drainOwed = false
     handlerOf(channel.#handler).onDrain()
   }
 
   /** 'close' follows at once. */
-  static failed(channel: TcpChannel, error: Error): void {
+  static failed(channel: SocketChannel, error: Error): void {
     channel.#error = error
   }
 
-  static closed(channel: TcpChannel): void {
+  static closed(channel: SocketChannel): void {
     clearTimeout(channel.#grace)
     handlerOf(channel.#handler).onClose(channel.#error)
   }
@@ -99,21 +108,17 @@ export class TcpChannel implements Channel {
 const handlerOf = (handler: ChannelHandler | undefined): ChannelHandler => must(handler, 'events come after accept has returned')
 
 function onData(this: Socket, chunk: Buffer): void {
-  TcpChannel.received((this as ChannelSocket)[CHANNEL], chunk)
+  SocketChannel.received((this as ChannelSocket)[CHANNEL], chunk)
 }
 
 function onDrain(this: Socket): void {
-  TcpChannel.drained((this as ChannelSocket)[CHANNEL])
+  SocketChannel.drained((this as ChannelSocket)[CHANNEL])
 }
 
 function onError(this: Socket, error: Error): void {
-  TcpChannel.failed((this as ChannelSocket)[CHANNEL], error)
+  SocketChannel.failed((this as ChannelSocket)[CHANNEL], error)
 }
 
 function onClose(this: Socket): void {
-  TcpChannel.closed((this as ChannelSocket)[CHANNEL])
-}
-
-const destroySocket = (socket: Socket): void => {
-  socket.destroy()
+  SocketChannel.closed((this as ChannelSocket)[CHANNEL])
 }

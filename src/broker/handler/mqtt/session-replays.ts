@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subscriptions of a session that replay history (D8). They are kept apart from the others: each has its own place in the logs, which is saved with the
+// session's cursors.
+import type { LogId, LogPosition } from '#contract/client/engine-client'
+import type { Cursor, ReplayPlace, Subscription } from '#contract/record/session'
+import { Replay } from '../../message/replay.ts'
+import type { Claim } from '../../message/subscription-table.ts'
+import type { SessionCore } from './session-core.ts'
+
+export class SessionReplays {
+  readonly #session: SessionCore
+  readonly #byFilter = new Map<string, Replay>()
+
+  constructor(session: SessionCore) {
+    this.#session = session
+  }
+
+  get size(): number {
+    return this.#byFilter.size
+  }
+
+  subscriptions(): readonly Subscription[] {
+    return [...this.#byFilter.values()].map(({ subscription }) => subscription)
+  }
+
+  get(filter: string): Subscription | undefined {
+    return this.#byFilter.get(filter)?.subscription
+  }
+
+  has(filter: string): boolean {
+    return this.#byFilter.has(filter)
+  }
+
+  /** Begins a replay from where the subscription begins; the interest in its filter is registered already. One of the same filter ends. */
+  start(subscription: Subscription): void {
+    this.stop(subscription.filter)
+    this.#add(subscription, subscription.since)
+  }
+
+  /** The replay of the same filter goes on with other options. The interest was registered once more for it. */
+  update(subscription: Subscription): void {
+    const { context } = this.#session
+    const replay = this.#byFilter.get(subscription.filter)
+    context.store.deregister(subscription.filter)
+    if (replay === undefined) return
+    replay.update(subscription)
+    context.table.add(replay, subscription)
+  }
+
+  /** Takes up what an earlier connection left. */
+  restore(subscription: Subscription, cursors: readonly Cursor[]): void {
+    const { filter, since } = subscription
+    const reached = new Map<LogId, number>()
+    for (const { log, replays = [] } of cursors) for (const place of replays) if (place.filter === filter) reached.set(log, place.next)
+    this.#add(
+      subscription,
+      since.map(({ log, position }) => ({ log, position: reached.get(log) ?? position })),
+    )
+  }
+
+  /** False when there is none of this filter. */
+  stop(filter: string): boolean {
+    const replay = this.#byFilter.get(filter)
+    if (replay === undefined) return false
+    const { context } = this.#session
+    this.#byFilter.delete(filter)
+    replay.close()
+    context.table.remove(replay, filter)
+    context.store.deregister(filter)
+    return true
+  }
+
+  resume(): void {
+    for (const replay of this.#byFilter.values()) replay.resume()
+  }
+
+  /** Nothing is delivered any more; places stay readable. */
+  close(): void {
+    const { context } = this.#session
+    for (const [filter, replay] of this.#byFilter) {
+      replay.close()
+      context.table.remove(replay, filter)
+      context.store.deregister(filter)
+    }
+  }
+
+  /** The claim of the first replay that matches. */
+  claim(topic: string, log: LogId): Claim | undefined {
+    for (const replay of this.#byFilter.values()) {
+      const claim = replay.claim(topic, log)
+      if (claim !== undefined) return claim
+    }
+    return undefined
+  }
+
+  /** Where they stand, by log. */
+  places(): ReadonlyMap<LogId, readonly ReplayPlace[]> {
+    const byLog = new Map<LogId, ReplayPlace[]>()
+    for (const [filter, replay] of this.#byFilter) {
+      for (const { log, next } of replay.places()) {
+        const places = byLog.get(log)
+        if (places === undefined) byLog.set(log, [{ filter, next }])
+        else places.push({ filter, next })
+      }
+    }
+    return byLog
+  }
+
+  #add(subscription: Subscription, starts: readonly LogPosition[]): void {
+    const { context } = this.#session
+    const replay = new Replay(context.store, context.durableLogs, this.#session, subscription, starts)
+    this.#byFilter.set(subscription.filter, replay)
+    context.table.add(replay, subscription)
+  }
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one consumer of a shared group (D11): hands each record that matches to the broker once, keeps what is with somebody, and hands out again what
+// comes back. At the tail it is fed from memory; when nobody has room it keeps a position, and reads from the log once there is.
+import type { LogId, Position, ReadRequest, ReadResult } from '#contract/client/engine-client'
+import type { ShareConsumer, ShareProgress, ShareSink } from '#contract/client/share-client'
+import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import { ShareCursor } from './share-cursor.ts'
+
+/** What a consumer needs of a log. */
+export interface ShareLog {
+  readonly log: LogId
+  /** Position after the last committed record. */
+  readonly end: Position
+  readonly catchUp: {
+    read(request: Omit<ReadRequest, 'log'>): Promise<ReadResult>
+    fetch(positions: readonly Position[]): Promise<readonly RecordBatch[]>
+  }
+}
+
+/** The dispatcher of committed batches. */
+export interface ShareFeed {
+  /** Everything before it has been offered to consumers that are live: within a batch, the record that is being offered. */
+  offeredUpTo(log: LogId): Position | undefined
+  remove(consumer: SharedConsumer): void
+}
+
+interface Follower {
+  readonly source: ShareLog
+  readonly cursor: ShareCursor
+  reading: boolean
+  /** `resume` was called while reading. */
+  called: boolean
+}
+
+/** Records that came back and are fetched together. */
+const RETURNED_MAX = 64
+
+export class SharedConsumer implements ShareConsumer {
+  readonly filter: string
+  readonly #filters: readonly string[]
+  readonly #sink: ShareSink
+  readonly #feed: ShareFeed
+  readonly #followers: Follower[] = []
+  readonly #record = new RecordCursor()
+  #closed = false
+
+  constructor(filter: string, sink: ShareSink, feed: ShareFeed, logs: readonly ShareLog[], progress: readonly ShareProgress[]) {
+    this.filter = filter
+    this.#filters = [filter]
+    this.#sink = sink
+    this.#feed = feed
+    for (const source of logs) {
+      const saved = progress.find(({ log }) => log === source.log)
+      const cursor = saved === undefined ? new ShareCursor(source.end, [], true) : new ShareCursor(saved.next, saved.open, false)
+      this.#followers[source.log] = { source, cursor, reading: false, called: false }
+    }
+  }
+
+  /** A committed record that matches. */
+  live(log: LogId, batch: RecordBatch, record: RecordCursor): void {
+    const cursor = this.#followers[log]?.cursor
+    if (cursor === undefined || this.#closed) return
+    if (record.qos === 0) this.#sink.offer(log, batch, record)
+    else if (cursor.live) this.#handOut(log, cursor, batch, record)
+  }
+
+  finish(log: LogId, position: Position): void {
+    this.#followers[log]?.cursor.finish(position)
+  }
+
+  handBack(log: LogId, positions: readonly Position[]): void {
+    const follower = this.#followers[log]
+    if (follower === undefined || this.#closed) return
+    const { cursor } = follower
+    const next = this.#nextOf(follower)
+    cursor.handBack(positions)
+    if (!cursor.hasReturned) return
+    cursor.next = next
+    cursor.live = false
+    this.#wake(follower)
+  }
+
+  resume(): void {
+    if (this.#closed) return
+    for (const follower of this.#followers) if (follower !== undefined && !follower.cursor.live) this.#wake(follower)
+  }
+
+  progress(): readonly ShareProgress[] {
+    return this.#followers
+      .filter((follower) => follower !== undefined)
+      .map((follower) => ({ log: follower.source.log, next: this.#nextOf(follower), open: follower.cursor.open() }))
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#feed.remove(this)
+  }
+
+  #nextOf({ source, cursor }: Follower): Position {
+    return cursor.live ? Math.max(cursor.next, this.#feed.offeredUpTo(source.log) ?? source.end) : cursor.next
+  }
+
+  /** False when nobody had room. */
+  #handOut(log: LogId, cursor: ShareCursor, batch: RecordBatch, record: RecordCursor): boolean {
+    const { position } = record
+    cursor.begin(position)
+    if (this.#sink.offer(log, batch, record)) return true
+    cursor.refused(position)
+    return false
+  }
+
+  #wake(follower: Follower): void {
+    follower.called = true
+    if (!follower.reading) void this.#catchUp(follower)
+  }
+
+  async #catchUp(follower: Follower): Promise<void> {
+    const { cursor } = follower
+    follower.reading = true
+    try {
+      while (!this.#closed && !cursor.live && follower.called) {
+        follower.called = false
+        while (!this.#closed && !cursor.live) {
+          const goesOn = cursor.hasReturned ? await this.#handOutAgain(follower) : await this.#readOn(follower)
+          if (!goesOn) break
+        }
+      }
+    } catch (error) {
+      this.#sink.failed(error)
+    } finally {
+      follower.reading = false
+    }
+  }
+
+  /** False when nobody had room. */
+  async #handOutAgain({ source, cursor }: Follower): Promise<boolean> {
+    const positions = cursor.returned(RETURNED_MAX)
+    const batches = await source.catchUp.fetch(positions)
+    if (this.#closed) return false
+    const taken = new Set<Position>()
+    const record = this.#record
+    let hasRoom = true
+    for (const batch of batches) {
+      record.reset(batch)
+      while (hasRoom && record.next()) {
+        if (cursor.isOpen(record.position)) hasRoom = this.#sink.offer(source.log, batch, record)
+        if (hasRoom) taken.add(record.position)
+      }
+    }
+    if (hasRoom) {
+      for (const position of positions) {
+        if (taken.has(position)) continue
+        taken.add(position)
+        cursor.finish(position)
+        this.#sink.missed(source.log, position, position + 1)
+      }
+    }
+    cursor.took(taken)
+    return hasRoom
+  }
+
+  /** False when nobody had room. */
+  async #readOn({ source, cursor }: Follower): Promise<boolean> {
+    const { next: from } = cursor
+    const { log } = source
+    const result = await source.catchUp.read({ from, filters: this.#filters, bytesMax: this.#sink.appetiteBytes() })
+    if (this.#closed) return false
+    if (result.from > from) this.#sink.missed(log, from, result.from)
+    const record = this.#record
+    for (const batch of result.batches) {
+      record.reset(batch)
+      while (record.next()) {
+        // What came back meanwhile goes first.
+        if (cursor.hasReturned) return true
+        if (record.position < cursor.next || record.qos === 0 || cursor.isOpen(record.position)) continue
+        if (!this.#handOut(log, cursor, batch, record)) return false
+      }
+    }
+    if (cursor.hasReturned) return true
+    cursor.next = result.next
+    // Everything committed up to here was offered, and what comes next will be.
+    if (cursor.next >= source.end) cursor.goLive(source.end)
+    return true
+  }
+}

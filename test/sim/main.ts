@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs seeds: `node dist/test/sim/main.js --seeds 1000 [--from 1]`, or one: `--seed 123 [--hash]`. A failing seed is run again with its trace.
+// `--reference` puts the reference broker in the node's place.
+import { inspect } from 'node:util'
+import { composeProduction } from './composition.ts'
+import { composeReference } from './reference-broker.ts'
+import { type ComposeConfigured, Simulation, type SimulationResult } from './simulation.ts'
+
+const TAIL_LINES_DEFAULT = 60
+const PROGRESS_MS = 5_000
+
+interface Arguments {
+  readonly from: number
+  readonly count: number
+  readonly hash: boolean
+  readonly reference: boolean
+  /** Lines of trace and of log after a failure. */
+  readonly tailLines: number
+}
+
+interface Totals {
+  events: number
+  virtualMs: number
+  deliveries: number
+  readonly probes: Map<string, number>
+}
+
+async function main(): Promise<number> {
+  const given = readArguments(process.argv.slice(2))
+  if (given === undefined) {
+    process.stderr.write(
+      'usage: main.js --seeds COUNT [--from SEED] [--reference]\n       main.js --seed SEED [--hash] [--tail LINES] [--reference]\n',
+    )
+    return 2
+  }
+  const compose = given.reference ? composeReference() : composeProduction
+  const totals: Totals = { events: 0, virtualMs: 0, deliveries: 0, probes: new Map() }
+  const startedMs = Date.now()
+  let reportedMs = startedMs
+  for (let seed = given.from; seed < given.from + given.count; seed++) {
+    const result = await runSeed(seed, compose, given)
+    if (result === undefined) return 1
+    add(totals, result)
+    if (given.hash) process.stdout.write(`seed ${seed} hash ${result.hash}\n`)
+    if (Date.now() - reportedMs < PROGRESS_MS) continue
+    reportedMs = Date.now()
+    report(`${seed - given.from + 1} of ${given.count} seeds passed`, totals, startedMs)
+  }
+  if (!given.hash) report(`all ${given.count} seeds passed`, totals, startedMs)
+  return 0
+}
+
+/** Undefined after a failure, which has been told. */
+async function runSeed(seed: number, compose: ComposeConfigured, given: Arguments): Promise<SimulationResult | undefined> {
+  const simulation = new Simulation({ seed, compose, shares: !given.reference })
+  try {
+    return await simulation.run()
+  } catch (error) {
+    if (given.hash) process.stdout.write(`seed ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
+    else await explain(seed, compose, given, error)
+    return undefined
+  }
+}
+
+/** Runs the seed again, now with its trace: the same happens again, or the system is not deterministic. */
+async function explain(seed: number, compose: ComposeConfigured, { reference, tailLines }: Arguments, error: unknown): Promise<void> {
+  const again = new Simulation({ seed, compose, recording: true, shares: !reference })
+  const second: unknown = await again.run().then(
+    () => undefined,
+    (failure: unknown) => failure,
+  )
+  const lines = [
+    ...again.world.trace.tail().slice(-tailLines),
+    '--- log',
+    ...again.log.tail().slice(-tailLines),
+    '--- configuration',
+    inspect(again.configuration, { depth: null }),
+    `--- seed ${seed} failed after ${again.world.nowMs.toFixed(3)} virtual ms`,
+    inspect(error),
+    `repeat: node dist/test/sim/main.js --seed ${seed}${reference ? ' --reference' : ''}`,
+  ]
+  if (messageOf(second) !== messageOf(error)) lines.push(`NOT DETERMINISTIC: the second run gave ${messageOf(second)}`)
+  process.stderr.write(`${lines.join('\n')}\n`)
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function add(totals: Totals, { events, virtualMs, deliveries, probes }: SimulationResult): void {
+  totals.events += events
+  totals.virtualMs += virtualMs
+  totals.deliveries += deliveries
+  for (const [name, count] of probes) totals.probes.set(name, (totals.probes.get(name) ?? 0) + count)
+}
+
+function report(what: string, totals: Totals, startedMs: number): void {
+  const seconds = (Date.now() - startedMs) / 1000
+  const speed = `${Math.round(totals.events / seconds)} events/s, ${Math.round(totals.virtualMs / 1000 / seconds)} x real time`
+  const probes = [...totals.probes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => `${name} ${count}`)
+  process.stdout.write(`${what}: ${totals.events} events, ${totals.deliveries} deliveries in ${seconds.toFixed(1)} s (${speed})\n`)
+  if (probes.length > 0) process.stdout.write(`  reached: ${probes.join(', ')}\n`)
+}
+
+function readArguments(given: readonly string[]): Arguments | undefined {
+  const numbers = new Map<string, number>()
+  const flags = new Set<string>()
+  for (let at = 0; at < given.length; at++) {
+    const name = given[at] as string
+    if (name === '--hash' || name === '--reference') flags.add(name)
+    else {
+      const value = Number(given[++at])
+      if (!['--seed', '--seeds', '--from', '--tail'].includes(name) || !Number.isSafeInteger(value)) return undefined
+      numbers.set(name, value)
+    }
+  }
+  const seed = numbers.get('--seed')
+  const count = seed === undefined ? numbers.get('--seeds') : 1
+  if (count === undefined) return undefined
+  return {
+    from: seed ?? numbers.get('--from') ?? 1,
+    count,
+    hash: flags.has('--hash'),
+    reference: flags.has('--reference'),
+    tailLines: numbers.get('--tail') ?? TAIL_LINES_DEFAULT,
+  }
+}
+
+process.exitCode = await main()

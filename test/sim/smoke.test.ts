@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Some fixed seeds of the whole node under faults. A seed that has once found a bug is added to FOUND with what it found.
+import { it } from 'node:test'
+import { composeProduction } from './composition.ts'
+import { Simulation } from './simulation.ts'
+
+const FIRST_SEED = 6
+const SEEDS = 20
+
+const FOUND: readonly (readonly [seed: number, what: string])[] = [
+  [1, 'a retained message in flight keeps RETAIN when it is sent again to the watcher'],
+  [5, 'a retained message in flight keeps RETAIN when it is sent again to a client that was away'],
+]
+
+const run = async (seed: number): Promise<void> => {
+  await new Simulation({ seed, compose: composeProduction }).run()
+}
+
+for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) it(`seed ${seed}: every promise is kept`, () => run(seed))
+for (const [seed, what] of FOUND) it(`seed ${seed}: ${what}`, () => run(seed))
