@@ -68,7 +68,7 @@ export class Broker implements Component {
     const security = new Security(ports, createSecurityMetrics(ports.metrics), securitySettings(config))
     const wills = new WillPublisher(publisher, router, store, meta, clock, (session, will) => security.mayFireWill(session.clientId, will))
     const { mqtt } = config
-    const delayed = new DelayedMessages(meta.delayed, publisher, router, store, clock, logger, mqtt)
+    const delayed = new DelayedMessages(meta.delayed, publisher, router, store, ports, logger, mqtt)
     const closed = closedListeners(config).join(' ')
     if (closed !== '') logger.log('info', 'no certificate, no TLS: set tls.cert and tls.key', { closed })
     this.#listeners = new ListenerSet({ ...ports, logger }, listenersOf(config), mqtt.maxPacketSize)

@@ -47,7 +47,7 @@ test('a new subscriber finds the values of this moment, under the names of Mosqu
   await worker.next('publish')
   await worker.next('puback')
   const watcher = await join(server, 'watcher')
-  const values = await valuesNow(watcher, '$SYS/broker/#', 37)
+  const values = await valuesNow(watcher, '$SYS/broker/#', 36)
   const expected: Record<string, string> = {
     version: 'robustmq version 0.1.0',
     'clients/connected': '2',
@@ -119,6 +119,18 @@ test('events tell of connections, subscriptions and takeovers', async (context) 
     { topic: '$SYS/events/client_connected', ...connected },
     { topic: '$SYS/events/client_disconnected', clientId: 'c', reason: 'lost' },
   ])
+})
+
+test('an event tells of a message that its subscriber did not get, and why', async (context) => {
+  const server = await serve(context, 'mqtt.events.message_dropped=true')
+  const watcher = await join(server, 'watcher')
+  await subscribe(watcher, '$SYS/events/#')
+  const small = await join(server, 'small', { protocolVersion: 5, properties: { maximumPacketSize: 50 } })
+  small.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] })
+  await small.next('suback')
+  watcher.send({ cmd: 'publish', topic: 'a', payload: 'x'.repeat(50), qos: 0, dup: false, retain: false })
+  const event = { topic: '$SYS/events/message_dropped', clientId: 'small', reason: 'too_large', count: 1 }
+  assert.deepEqual(eventOf(await watcher.next('publish')), event)
 })
 
 test('an event tells of a session that expired, and none of what is not configured', async (context) => {

@@ -44,9 +44,9 @@ async function ports<N extends string>(...names: readonly N[]): Promise<Record<N
 
 describe('WebSocket', () => {
   it('MQTT.js over ws talks to a client over TCP, and the ready line tells both addresses', async (context) => {
-    const { ws } = await ports('ws')
-    const directory = temporaryDirectory(context)
-    const server = await ServerProcess.start({ directory, context, settings: [`mqtt.ws_port=${ws}`] })
+    const { ws, tls } = await ports('ws', 'tls')
+    const settings = [`mqtt.ws_port=${ws}`, `mqtt.tls_port=${tls}`]
+    const server = await ServerProcess.start({ directory: temporaryDirectory(context), context, settings })
     assert.match(server.stdout, new RegExp(`ready: .*mqtt 127\\.0\\.0\\.1:${server.port}, ws 127\\.0\\.0\\.1:${ws}\\n`))
     const overWs = await connect(context, `ws://127.0.0.1:${ws}/mqtt`)
     const old = await connect(context, `ws://127.0.0.1:${ws}/mqtt`, { protocolVersion: 4 })
@@ -54,7 +54,7 @@ describe('WebSocket', () => {
     await exchange(overWs, overTcp, 'up')
     await exchange(overTcp, overWs, 'down')
     await exchange(overTcp, old, 'old')
-    assert.match(server.stderr, /no certificate, no TLS: set tls\.cert and tls\.key/)
+    assert.match(server.stderr, /no certificate, no TLS: set tls\.cert and tls\.key closed=tls\n/)
     const closed = once(overWs.stream, 'close')
     assert.equal(await server.stop(), 0)
     await closed
@@ -176,8 +176,9 @@ describe('TLS', { skip: withoutOpenssl }, () => {
     const shown = async (): Promise<string> => {
       const socket = connectTls({ port: tls, host: '127.0.0.1', servername: 'localhost', ca })
       await once(socket, 'secureConnect')
+      const name = String(socket.getPeerCertificate().subject.CN)
       socket.destroy()
-      return String(socket.getPeerCertificate().subject.CN)
+      return name
     }
     assert.equal(await shown(), 'first')
     replacePair(place, authority.issue('second'))

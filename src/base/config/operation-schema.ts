@@ -109,5 +109,11 @@ export const FLAPPING = section('Clients that connect again and again are kept o
     text: 'The same for one address, which many clients may share; 0 turns it off.',
   }),
   window: duration({ default: '1m', min: '1s', max: '1d', reload: true, text: 'The window.' }),
-  banTime: duration({ default: '5m', min: '1s', max: '30d', reload: true, text: 'How long a client id or address is kept out: 0x8A, or 5 in 3.x.' }),
+  banTime: duration({
+    default: '5m',
+    min: '1s',
+    max: '30d',
+    reload: true,
+    text: 'How long a client id or address is kept out: 0x8A, or 5 in 3.x.',
+  }),
 })

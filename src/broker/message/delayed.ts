@@ -10,6 +10,8 @@ import { ERROR_CODES } from '#base/error-code'
 import { Heap } from '#base/heap'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
+import type { Ports } from '#base/port/ports'
+import type { Probe } from '#base/port/probe'
 import type { DelayedClient, DelayedEntry, DelayedKey, DelayedMessage } from '#contract/client/delayed-client'
 import type { AppendOutcome, LogId } from '#contract/client/engine-client'
 import type { ShardRouter, ShardStore } from '#storage'
@@ -65,6 +67,7 @@ export class DelayedMessages {
   readonly #router: ShardRouter
   readonly #store: Pick<ShardStore, 'release'>
   readonly #clock: Clock
+  readonly #probe: Probe
   readonly #logger: Logger
   readonly #receipts: DelayedReceipts
   readonly #waiting = new Map<number, Waiting>()
@@ -82,7 +85,7 @@ export class DelayedMessages {
     publisher: Publisher,
     router: ShardRouter,
     store: Pick<ShardStore, 'release'>,
-    clock: Clock,
+    { clock, probe }: Pick<Ports, 'clock' | 'probe'>,
     logger: Logger,
     limits: DelayedLimits,
   ) {
@@ -91,6 +94,7 @@ export class DelayedMessages {
     this.#router = router
     this.#store = store
     this.#clock = clock
+    this.#probe = probe
     this.#logger = logger
     this.#limits = limits
     this.#receipts = new DelayedReceipts(meta)
@@ -276,6 +280,7 @@ export class DelayedMessages {
     if (lasting.length === 0) return
     for (const { key, message } of lasting) this.#receipts.begin(message.publisher, key.id)
     const logs = await this.#appendAll(lasting)
+    if (this.#probe.fault('broker.delayed.removal')) throw new PlatformError(ERROR_CODES.proposalDropped, 'a fault at the removal')
     await this.#meta.take(lasting.map(({ key }) => key))
     for (const { key, message } of lasting) this.#receipts.finish(message.publisher, key.id)
     await Promise.all(

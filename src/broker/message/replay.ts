@@ -54,12 +54,7 @@ export async function replayStarts(
   )
 }
 
-async function wantedPosition(
-  store: Pick<ShardStore, 'positionAt'>,
-  start: ReplayStart,
-  log: LogId,
-  end: Position,
-): Promise<Position> {
+async function wantedPosition(store: Pick<ShardStore, 'positionAt'>, start: ReplayStart, log: LogId, end: Position): Promise<Position> {
   switch (start.kind) {
     case 'earliest':
       return 0

@@ -57,7 +57,8 @@ export class RetainedQuota {
     if (payloadBytes > retainedMaxPayload) return this.#refuse(this.#counters().payload)
     if (this.#holders.has(shard)) return true
     if (this.#meta.retainedCount() + this.#underWay >= retainedMaxMessages) return this.#refuse(this.#counters().messages, shard)
-    if (this.#meta.retainedBytes() + this.#underWayBytes + payloadBytes > retainedMaxBytes) return this.#refuse(this.#counters().bytes, shard)
+    if (this.#meta.retainedBytes() + this.#underWayBytes + payloadBytes > retainedMaxBytes)
+      return this.#refuse(this.#counters().bytes, shard)
     this.#holders.add(shard)
     return true
   }

@@ -4,11 +4,11 @@ import { assert, must } from '#base/assert'
 import { messageOf } from '#base/error'
 import type { Clock } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
+import type { Counter } from '#base/port/metrics'
 import type { LogId, Position } from '#contract/client/engine-client'
 import type { ShareConsumer, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Cursor, Session } from '#contract/record/session'
-import type { BrokerMetrics } from '../metric/broker-metrics.ts'
 import type { CursorSaver, CursorSource } from './cursor-saver.ts'
 import type { SharedFilter } from './share-filter.ts'
 import type { SharePolicy } from './share-policy.ts'
@@ -36,7 +36,7 @@ export interface HeldRecord {
 export interface ShareServices {
   readonly clock: Clock
   readonly logger: Logger
-  readonly metrics: Pick<BrokerMetrics, 'droppedQueueFull' | 'droppedRetention'>
+  readonly metrics: { readonly droppedQueueFull: Pick<Counter, 'add'>; readonly droppedRetention: Pick<Counter, 'add'> }
   readonly saver: CursorSaver
   readonly durableLogs: ReadonlySet<LogId>
 }

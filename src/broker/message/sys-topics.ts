@@ -58,7 +58,7 @@ export class SystemTopics {
     const page: RetainedValue[] = []
     for (const { topic, read } of this.#values) {
       if (page.length === count) break
-      if ((after === undefined || topic > after) && matches(filter, topic)) page.push(valueOf(topic, read(), nowMs))
+      if ((after === undefined || topic > after) && matches(filter, topic)) page.push(retainedOf(topic, read(), nowMs))
     }
     return page
   }
@@ -78,7 +78,7 @@ const NO_HEADERS = Buffer.alloc(0)
 /** The value is in no log: nothing of it comes along live. */
 const NOWHERE = Object.freeze({ log: -1, position: 0 })
 
-const valueOf = (topic: string, text: string, nowMs: number): RetainedValue => ({
+const retainedOf = (topic: string, text: string, nowMs: number): RetainedValue => ({
   ...NOWHERE,
   topic,
   qos: 0,

@@ -54,7 +54,10 @@ export function createOperationMetrics(metrics: Metrics, gauges: OperationGauges
   return Object.freeze({
     disconnects: instruments(DISCONNECT_CAUSES, disconnect),
     limits: instruments(LIMITS, limit),
-    eventsSuppressed: metrics.counter('robustmq_events_suppressed_total', 'Events that were not published because of mqtt.events.rate_max.'),
+    eventsSuppressed: metrics.counter(
+      'robustmq_events_suppressed_total',
+      'Events that were not published because of mqtt.events.rate_max.',
+    ),
   })
 }
 

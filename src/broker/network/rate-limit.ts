@@ -25,7 +25,8 @@ export class RateLimit {
     }
     const nowMs = this.#clock.monotonic()
     // Full at first, and again when the rate has changed: what went before was measured by another one.
-    const gained = this.#ratePerSecond === ratePerSecond ? ((nowMs - this.#refilledMs) * ratePerSecond) / SECOND_MS : ratePerSecond - this.#tokens
+    const gained =
+      this.#ratePerSecond === ratePerSecond ? ((nowMs - this.#refilledMs) * ratePerSecond) / SECOND_MS : ratePerSecond - this.#tokens
     this.#ratePerSecond = ratePerSecond
     this.#refilledMs = nowMs
     this.#tokens = Math.min(this.#tokens + gained, ratePerSecond) - count

@@ -34,7 +34,9 @@ export class ChunkBuilder {
     const first = this.#batches[0]
     if (first === undefined) return false
     return (
-      this.#bytes + batch.bytes.length > CHUNK_BYTES || batch.term !== first.term || batch.appendTimeMs - first.appendTimeMs > CHUNK_SPAN_MS_MAX
+      this.#bytes + batch.bytes.length > CHUNK_BYTES ||
+      batch.term !== first.term ||
+      batch.appendTimeMs - first.appendTimeMs > CHUNK_SPAN_MS_MAX
     )
   }
 

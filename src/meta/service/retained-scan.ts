@@ -72,7 +72,8 @@ export function nextCandidate(filter: readonly string[], topic: readonly string[
     if (level === undefined) return { levels: [...topic, wanted === '+' ? '' : wanted], pastChildren: false }
     if (wanted === '+') lastPlus = at
     else if (wanted !== level) {
-      if (Buffer.compare(Buffer.from(level), Buffer.from(wanted)) < 0) return { levels: [...topic.slice(0, at), wanted], pastChildren: false }
+      if (Buffer.compare(Buffer.from(level), Buffer.from(wanted)) < 0)
+        return { levels: [...topic.slice(0, at), wanted], pastChildren: false }
       return lastPlus === -1 ? undefined : { levels: topic.slice(0, lastPlus + 1), pastChildren: true }
     }
   }

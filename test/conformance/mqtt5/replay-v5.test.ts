@@ -14,7 +14,8 @@ const from = (value: string): Properties => [['userProperty', ['replay-from', va
 const payloadsOf = (messages: readonly Publish[]): readonly string[] => messages.map(({ payload }) => payload)
 
 function offsetOf({ properties }: Publish): number {
-  for (const [name, value] of properties) if (name === 'userProperty' && Array.isArray(value) && value[0] === 'offset') return Number(value[1])
+  for (const [name, value] of properties)
+    if (name === 'userProperty' && Array.isArray(value) && value[0] === 'offset') return Number(value[1])
   return -1
 }
 
@@ -35,7 +36,10 @@ test('D8 earliest: the stored history comes in order, then what is live, and eac
   const messages = await subscriber.receiveUntil('live')
   assert.deepEqual(payloadsOf(messages), [...numbered(0, 20), 'live'])
   const offsets = messages.map(offsetOf)
-  assert.ok(offsets.every((offset, at) => offset >= 0 && (at === 0 || offset > (offsets[at - 1] as number))), String(offsets))
+  assert.ok(
+    offsets.every((offset, at) => offset >= 0 && (at === 0 || offset > (offsets[at - 1] as number))),
+    String(offsets),
+  )
 })
 
 test('D8 latest: no history comes, and what is live has its offset', async () => {
@@ -113,7 +117,10 @@ test('D8 messages that are not stored have no history and no offset; they come l
   assert.deepEqual(await subscriber.subscribe(topic, 1, from('earliest')), [1])
   await publisher.publish(topic, 'live', { qos: 1 })
   const messages = await subscriber.receiveUntil('live')
-  assert.deepEqual(messages.map((message) => [message.payload, offsetOf(message)]), [['live', -1]])
+  assert.deepEqual(
+    messages.map((message) => [message.payload, offsetOf(message)]),
+    [['live', -1]],
+  )
 })
 
 test('D8 history goes through the window of the client: no more than it can take is under way', async () => {

@@ -152,7 +152,10 @@ export class Bench {
 
 export const pem = (path: string): PemFile => ({ path, bytes: readFileSync(path) })
 
-export const pemPair = ({ cert, key }: IssuedPair): { readonly cert: PemFile; readonly key: PemFile } => ({ cert: pem(cert), key: pem(key) })
+export const pemPair = ({ cert, key }: IssuedPair): { readonly cert: PemFile; readonly key: PemFile } => ({
+  cert: pem(cert),
+  key: pem(key),
+})
 
 /** One certificate authority for a test file, in a directory that goes with it. */
 export function authority(name?: string): Authority {

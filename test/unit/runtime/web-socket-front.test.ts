@@ -143,7 +143,11 @@ describe('a request for a WebSocket', () => {
 })
 
 /** A frame as a client sends it, with a mask of zeros: {final, opcode, length}, mask, payload. */
-function frame(opcode: number, payload: Buffer | string, { final = true, claimedLength }: { final?: boolean; claimedLength?: number } = {}): Buffer {
+function frame(
+  opcode: number,
+  payload: Buffer | string,
+  { final = true, claimedLength }: { final?: boolean; claimedLength?: number } = {},
+): Buffer {
   const bytes = Buffer.from(payload)
   const length = claimedLength ?? bytes.length
   const head = Buffer.alloc(length < 126 ? 2 : 10)

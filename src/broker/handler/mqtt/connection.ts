@@ -28,6 +28,7 @@ import { closeReasonOf } from './close-reason.ts'
 import { type Accepted, clientIdOf, openSession, refuseConnect, refuseWill } from './connect.ts'
 import type { BrokerContext } from './context.ts'
 import { causeOf } from './disconnect-cause.ts'
+import { tellTooLarge } from './dropped-messages.ts'
 import { IntakeLimits } from './intake-limits.ts'
 import { Outgoing } from './outgoing.ts'
 import { handlePublish } from './publish.ts'
@@ -253,6 +254,10 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     metrics.takeovers.add(1)
     events.tell('sessionTakenOver', this.#session?.clientId ?? '', { remote: this.#channel.remote })
     this.disconnect(REASON.sessionTakenOver)
+  }
+
+  tooLarge(): void {
+    if (this.#session !== undefined) tellTooLarge(this.#session)
   }
 
   /** The client does not read: it could not be told. What is stored for it stays stored. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decides after each chunk whether a connection is read further: back-pressure of the node, rates of the client, and alarms that concern publishers. One reason
 // at a time holds a connection up; when it is over, the next chunk finds out about the others.
-import type { Channel } from '#base/port/network'
+
 import type { Timer } from '#base/port/clock'
+import type { Channel } from '#base/port/network'
 import type { Pausable } from '../../network/backpressure.ts'
 import { RateLimit } from '../../network/rate-limit.ts'
 import type { BrokerContext } from './context.ts'

@@ -28,6 +28,8 @@ import type { Link } from './link.ts'
 interface Ending {
   disconnect(reasonCode: number): void
   takenOver(): void
+  /** A message was larger than the client accepts. */
+  tooLarge(): void
   /** The client takes nothing of what is queued for it. */
   stalled(): void
   fail(error: unknown): void
@@ -195,6 +197,7 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
   /** A message the client cannot take is dropped as if it had been sent [MQTT-3.1.2-25]. */
   #tooLarge(): false {
     this.#context.metrics.droppedTooLarge.add(1)
+    this.#ending.tooLarge()
     return false
   }
 

@@ -44,7 +44,11 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
 }
 
 /** A message that is published later is asked about then; one that is here already was. */
-function mayRetain({ context, releases }: SessionCore, { qos, packetId, payloadStart, payloadEnd }: PublishView, destination: Destination): boolean {
+function mayRetain(
+  { context, releases }: SessionCore,
+  { qos, packetId, payloadStart, payloadEnd }: PublishView,
+  destination: Destination,
+): boolean {
   if (destination.delaySeconds > 0 || (qos === 2 && releases.get(packetId) !== undefined)) return true
   return context.retainedQuota.admits(destination.shard, payloadEnd - payloadStart)
 }

@@ -4,7 +4,7 @@ import { parseReplayFrom, REPLAY_FROM, type ReplayStart } from '../../message/re
 import type { SubscribePacket } from '../../protocol/mqtt/index.ts'
 
 export type ReplayRequest =
-  | { readonly kind: 'read'; /** Undefined when no history is asked for. */ readonly start: ReplayStart | undefined }
+  | { readonly kind: 'read' /** Undefined when no history is asked for. */; readonly start: ReplayStart | undefined }
   | { readonly kind: 'malformed'; readonly reason: string }
 
 /** It counts for all filters of the packet. */

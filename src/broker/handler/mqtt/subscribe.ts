@@ -55,7 +55,8 @@ export async function handleSubscribe(session: SessionCore, packet: SubscribePac
   }
   const feeds = activateSubscriptions(session, prepared)
   // The places of an earlier replay of the same filter must not be found again.
-  if (session.persistent && prepared.granted.some(({ subscription }) => subscription.replay === true)) await session.context.saver.saveNow(session)
+  const replays = prepared.granted.some(({ subscription }) => subscription.replay === true)
+  if (session.persistent && replays) await session.context.saver.saveNow(session)
   if (session.closed) return
   answer(packet.packetId, prepared.reasonCodes)
   tellSubscribed(session, prepared.granted)
@@ -154,7 +155,8 @@ async function register(
     const begins = replay === undefined ? undefined : await replayStarts(context.store, context.durableLogs, replay, began)
     const since = begins ?? replaying?.since ?? began
     const subscription = { filter, qos, noLocal, retainAsPublished, identifier, since, replay: true }
-    return { request, began, subscription: exclusive || replaying?.exclusive === true ? { ...subscription, exclusive: true } : subscription, goesOn: begins === undefined }
+    const isExclusive = exclusive || replaying?.exclusive === true
+    return { request, began, subscription: isExclusive ? { ...subscription, exclusive: true } : subscription, goesOn: begins === undefined }
   }
   // A subscription that is replaced goes on: what it was owed it is still owed [MQTT-3.8.4-3]. At QoS 0 it was owed nothing that is not sent.
   const replaced = session.subscriptions.get(filter)

@@ -4,7 +4,10 @@ import type { Subscription } from '#contract/record/session'
 import { REASON } from '../../protocol/mqtt/index.ts'
 import type { SessionCore } from './session-core.ts'
 
-export function tellSubscribed({ context: { events }, clientId }: SessionCore, made: readonly { readonly subscription: Subscription }[]): void {
+export function tellSubscribed(
+  { context: { events }, clientId }: SessionCore,
+  made: readonly { readonly subscription: Subscription }[],
+): void {
   if (!events.isOn('sessionSubscribed')) return
   for (const { subscription } of made) events.tell('sessionSubscribed', clientId, { filter: subscription.filter, qos: subscription.qos })
 }

@@ -16,7 +16,8 @@ function config(text: string): Config {
 }
 
 const listeners = (text: string): readonly ListenerSettings[] => listenersOf(config(text))
-const summary = (text: string): readonly string[] => listeners(text).map(({ name, transport, host, port }) => `${name} ${transport} ${host}:${port}`)
+const summary = (text: string): readonly string[] =>
+  listeners(text).map(({ name, transport, host, port }) => `${name} ${transport} ${host}:${port}`)
 
 function problems(text: string): readonly string[] {
   const outcome = load(text)
@@ -79,7 +80,10 @@ describe('relations between the keys of listeners', () => {
   it('no listener that others can reach without the decision to let everybody in', () => {
     const exposed = ['[mqtt]\nbind = "0.0.0.0"', '[mqtt]\nbind = "0.0.0.0"\ntcp_port = 0', row('transport = "ws"\nbind = "::"')]
     for (const text of exposed) {
-      assert.match(problems(text).join('\n'), /^c:\d+: (mqtt|listener\[0\])\.bind = "[^"]+": expected a loopback address .*allow_anonymous = true$/)
+      assert.match(
+        problems(text).join('\n'),
+        /^c:\d+: (mqtt|listener\[0\])\.bind = "[^"]+": expected a loopback address .*allow_anonymous = true$/,
+      )
       config(`${text}\n[security]\nallow_anonymous = true`)
     }
     config('[mqtt]\nbind = "0.0.0.0"\ntcp_port = 0\nws_port = 0')
@@ -110,7 +114,10 @@ describe('relations between the keys of listeners', () => {
   })
 
   it('names are used once', () => {
-    assert.match(problems(row('transport = "tcp"') + row('transport = "tcp"')).join(), /^c:6: listener\[1\]\.name = "x": expected a name that no other/)
+    assert.match(
+      problems(row('transport = "tcp"') + row('transport = "tcp"')).join(),
+      /^c:6: listener\[1\]\.name = "x": expected a name that no other/,
+    )
     assert.match(problems('[[listener]]\nname = "wss"\ntransport = "tcp"\nport = 1').join(), /those of \[mqtt\] are tcp, tls, ws and wss/)
   })
 

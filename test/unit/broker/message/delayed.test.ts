@@ -31,9 +31,10 @@ class SequencedStore extends FakeShardStore {
 async function setUp(meta?: MetaNode, limits = LIMITS) {
   const node = meta ?? (await createMetaNode({ dataGroups: 2 }))
   const clock = new ManualClock()
+  const probe = { reached: () => undefined, fault: () => false }
   const store = new SequencedStore()
   const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
-  const delayed = new DelayedMessages(node.service.delayed, new Publisher(store, clock), router, store, clock, SILENT, limits)
+  const delayed = new DelayedMessages(node.service.delayed, new Publisher(store, clock), router, store, { clock, probe }, SILENT, limits)
   const outcomes: string[] = []
   const accept = async (text: string, delaySeconds: number, changes: Partial<DelayedPublish> = {}): Promise<void> => {
     const message = { topic: 't', qos: 1, retain: false, publisher: 7, clientId: 'c', messageExpirySeconds: undefined, headers: NONE }

@@ -10,7 +10,11 @@ const NONE = Number.POSITIVE_INFINITY
 const OWNER: BacklogOwner = { filters: () => ['#'], owes: () => true, closed: () => false }
 
 /** What is left of each record, by its payload: undefined, or the reason for which it is dropped. */
-async function outcomes(limits: Partial<OfflineLimits>, topics: readonly string[], owner = OWNER): Promise<readonly (string | undefined)[]> {
+async function outcomes(
+  limits: Partial<OfflineLimits>,
+  topics: readonly string[],
+  owner = OWNER,
+): Promise<readonly (string | undefined)[]> {
   const store = new FakeShardStore()
   store.readCount = 3
   for (const topic of topics) store.store(DURABLE, batchOf(topic, ['x']))

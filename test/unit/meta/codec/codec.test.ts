@@ -33,6 +33,8 @@ const session = {
   will: encodeWill(expiring),
 }
 const write = retainedWrite('a/b', 12, 'text', 5)
+const own = { position: 7, packetId: 2, order: 1, qos: 1, released: false } as const
+const shared = { ...cursor(4, 9), inFlight: [own, { ...own, packetId: 3, share: 2 ** 40 }] }
 
 /** Each stored form: its bytes, what it must read as, and its reader. */
 const FORMS: readonly (readonly [string, Buffer, unknown, (bytes: Buffer) => unknown])[] = [
@@ -44,6 +46,7 @@ const FORMS: readonly (readonly [string, Buffer, unknown, (bytes: Buffer) => unk
   ],
   ['count', encodeCount(7), 7, decodeCount],
   ['cursor', encodeCursor(cursor(4, 2 ** 40)), cursor(4, 2 ** 40), decodeCursor],
+  ['cursor of a session in a shared group', encodeCursor(shared), shared, decodeCursor],
   ['cursor holder', encodeHolder({ epoch: 4, logs: [1, 9] }), { epoch: 4, logs: [1, 9] }, decodeHolder],
   ['node', encodeNode({ bootEpoch: 3, registeredAtMs: NOW_MS }), { bootEpoch: 3, registeredAtMs: NOW_MS }, decodeNode],
   ['will', encodeWill(expiring), expiring, decodeWill],

@@ -74,3 +74,17 @@ test('the window behaves like a map in order of insertion, whatever the order of
     }),
   )
 })
+
+test('D11 a message of a shared group is known by its group, also after the ring has grown and the connection has changed', () => {
+  const window = new OutboundWindow(100)
+  const own = window.push(0, 1, 1)
+  const shared = window.push(3, 7, 2, 9)
+  for (let count = 0; count < 40; count++) window.push(0, count, 1)
+  assert.deepEqual([window.group(own), window.group(shared), window.position(shared)], [0, 9, 7])
+  assert.equal(window.group(999), 0)
+  const [first, second] = window.entries()
+  assert.deepEqual([first?.group, second?.group], [undefined, 9])
+  const next = new OutboundWindow(100)
+  next.restore({ packetId: 5, position: 7, order: 0, qos: 2, released: true }, 3, 4)
+  assert.deepEqual([next.group(5), next.position(5), next.finish(5)], [4, 7, 3])
+})

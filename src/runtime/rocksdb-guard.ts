@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Ends the process when the store can't be trusted any more: when it returns what was not written, or does not return.
+//
+// When a flush fails, RocksDB tries it again for ever and holds back all writes meanwhile: no error reaches a caller (R48). So every call has a deadline.
+import { PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import type { Clock, Timer } from '#base/port/clock'
+import { storeDamaged, storeError } from './rocksdb-error.ts'
+import { unsealValue } from './rocksdb-value.ts'
+
+/**
+ * Writes wait for flushes and compactions, which on a slow disk take many seconds by right: two memtables of 64 MiB at 5 MB/s are 27 s.
+ */
+const ANSWER_MS = 30_000
+/** Parts of the deadline. A call is late when it has seen this many beginnings of a part: it is reported after one part more at the latest. */
+const PARTS = 4
+/** Of a key, in a message. */
+const KEY_BYTES_SHOWN = 32
+
+export interface StoreGuardOptions {
+  readonly clock: Pick<Clock, 'after'>
+  /** Ends the process (R48). */
+  readonly crash: (reason: Error) => void
+  /** Time for which a call may take; 30 s by default. */
+  readonly answerMs?: number
+}
+
+/** The part of the deadline in which a call began. */
+export type CallSlot = number
+
+export class StoreGuard {
+  readonly directory: string
+  readonly #clock: Pick<Clock, 'after'>
+  readonly #crash: (reason: Error) => void
+  readonly #answerMs: number
+  /**
+   * Calls under way by the part in which they began, as a ring. Parts are counted, not read from a clock: a process that was stopped for an hour has
+   * seen one part go by, and its calls are given the others to end in.
+   */
+  readonly #calls = new Array<number>(PARTS + 1).fill(0)
+  #slot: CallSlot = 0
+  #timer: Timer | undefined
+  #failure: PlatformError | undefined
+
+  constructor(directory: string, { clock, crash, answerMs = ANSWER_MS }: StoreGuardOptions) {
+    this.directory = directory
+    this.#clock = clock
+    this.#crash = crash
+    this.#answerMs = answerMs
+    this.#arm()
+  }
+
+  /** Of a store that has failed nothing is served, while the process ends. */
+  requireSound(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  begin(): CallSlot {
+    this.#calls[this.#slot]!++
+    return this.#slot
+  }
+
+  end(slot: CallSlot): void {
+    this.#calls[slot]!--
+  }
+
+  close(): void {
+    this.#timer?.cancel()
+  }
+
+  /** The error of a call, for its caller. Damage ends the process: it is never retried (E6). */
+  error(tried: string, cause: Error): PlatformError {
+    const error = storeError(this.directory, tried, cause)
+    return error.code === ERROR_CODES.dataDamaged ? this.#fail(error) : error
+  }
+
+  /** The value as its owner wrote it. Throws dataDamaged, and ends the process, when it is not that. */
+  unseal(key: Buffer, stored: Buffer): Buffer {
+    const value = unsealValue(key, stored)
+    if (value !== undefined) return value
+    const name = key.toString('hex', 0, KEY_BYTES_SHOWN)
+    throw this.#fail(storeDamaged(this.directory, `the value of key ${name} does not match its checksum`))
+  }
+
+  #arm(): void {
+    this.#timer = this.#clock.after(this.#answerMs / PARTS, () => this.#onPart())
+  }
+
+  #onPart(): void {
+    this.#slot = (this.#slot + 1) % this.#calls.length
+    if (this.#calls[this.#slot] === 0) return this.#arm()
+    this.#fail(
+      new PlatformError(
+        ERROR_CODES.diskFailed,
+        `the store in ${this.directory} has not answered for ${this.#answerMs / 1000} s: the disk is far too slow, or a flush of the store failed and it will not write ` +
+          'any more; check the disk (the log of the system tells of I/O errors) and start again',
+        { detail: { directory: this.directory } },
+      ),
+    )
+  }
+
+  #fail(error: PlatformError): PlatformError {
+    if (this.#failure === undefined) {
+      this.#failure = error
+      this.close()
+      this.#crash(error)
+    }
+    return error
+  }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A consistent view of a range of the store.
+import type level from 'level-rocksdb'
+import { assert } from '#base/assert'
+import type { KvIterator, KvPair } from '#base/port/kv'
+import { storeError } from './rocksdb-error.ts'
+import type { StoreGuard } from './rocksdb-guard.ts'
+
+export class RocksdbIterator implements KvIterator {
+  readonly #guard: StoreGuard
+  readonly #source: level.HandleIterator
+  readonly #siblings: Set<RocksdbIterator>
+  /** The call under way, if any. */
+  #reading: Promise<readonly KvPair[]> | undefined
+  #closed: Promise<void> | undefined
+
+  /** Is in `siblings` until it is closed. */
+  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>) {
+    this.#guard = guard
+    this.#source = source
+    this.#siblings = siblings
+    siblings.add(this)
+  }
+
+  next(count: number): Promise<readonly KvPair[]> {
+    assert(this.#closed === undefined, 'an iterator is not used after it is closed')
+    assert(this.#reading === undefined, 'an iterator serves one call at a time')
+    this.#reading = this.#read(count).finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#end()
+    return this.#closed
+  }
+
+  async #read(count: number): Promise<readonly KvPair[]> {
+    this.#guard.requireSound()
+    const pairs: KvPair[] = []
+    this.#drain(pairs, count)
+    while (pairs.length < count && (await this.#fetch(pairs))) this.#drain(pairs, count)
+    return pairs
+  }
+
+  async #end(): Promise<void> {
+    // How the read ended is its caller's concern.
+    if (this.#reading !== undefined) await Promise.allSettled([this.#reading])
+    await new Promise<void>((resolve, reject) => {
+      this.#source.end((error) => (error ? reject(storeError(this.#guard.directory, 'close', error)) : resolve()))
+    })
+    this.#siblings.delete(this)
+  }
+
+  /** Takes what is fetched without a trip, or a tick, for each pair. */
+  #drain(pairs: KvPair[], count: number): void {
+    const cache = this.#source.cache
+    if (cache === null) return
+    while (pairs.length < count && cache.length > 0) {
+      const key = cache.pop() as Buffer
+      pairs.push({ key, value: this.#guard.unseal(key, cache.pop() as Buffer) })
+    }
+  }
+
+  async #fetch(pairs: KvPair[]): Promise<boolean> {
+    const pair = await this.#nextStored()
+    if (pair === undefined) return false
+    pairs.push({ key: pair.key, value: this.#guard.unseal(pair.key, pair.value) })
+    return true
+  }
+
+  #nextStored(): Promise<KvPair | undefined> {
+    const slot = this.#guard.begin()
+    return new Promise((resolve, reject) => {
+      this.#source.next((error, key, value) => {
+        this.#guard.end(slot)
+        if (error) reject(this.#guard.error('read', error))
+        else resolve(key && { key, value: value as Buffer })
+      })
+    })
+  }
+}
