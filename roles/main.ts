@@ -10,6 +10,7 @@ import { ERROR_CODES } from '#base/error-code'
 import { type Command, type ConfigOptions, HELP, parseArguments } from './arguments.ts'
 import { composeNode } from './compose.ts'
 import { type ConfigReading, readConfig } from './configuration.ts'
+import { CrashPath, lastWords } from './crash-path.ts'
 import { hashPassword } from './hash-password.ts'
 import { Node } from './node.ts'
 import { type EarlyPorts, logComponent, openEarlyPorts, openPorts, type RealPorts, storeComponent } from './ports.ts'
@@ -18,6 +19,8 @@ import { Reloader } from './reloader.ts'
 const EXIT = { clean: 0, failure: 1, usage: 2 } as const
 /** npm sends the signal on that the terminal has already sent to the whole group: that is one wish, not two. */
 const SIGNAL_ECHO_MS = 100
+
+const crashPath = new CrashPath({ say, after: (delayMs, fire) => setTimeout(fire, delayMs), exit: (code) => process.exit(code) })
 
 process.on('uncaughtException', crash)
 process.on('unhandledRejection', crash)
@@ -70,7 +73,7 @@ async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> 
   const { config } = loaded
   // A node does not die of a log reader that went away.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-  const early = openEarlyPorts(config, (line) => process.stderr.write(line))
+  const early = openEarlyPorts(config, (line) => crashPath.begun || process.stderr.write(line))
   const node = new Node(early.clock, early.logger)
   const reloader = new Reloader(early.logger, () => read(options), node, loaded)
   process.on('SIGHUP', () => reloader.request())
@@ -78,6 +81,7 @@ async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> 
   early.logger.log('info', 'starting', { version: version(), node: config.nodeId, data: config.dataPath })
   try {
     const ports = await openPorts(early, config, crash)
+    crashPath.closes(ports.kv)
     early.logger.log('info', 'opened the data', { disk: ports.identity.diskId })
     declareInfo(ports, config)
     const view = { unready: () => node.unready(), metrics: ports.metrics }
@@ -86,8 +90,7 @@ async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> 
     reloader.open()
     process.stdout.write(`robustmq ${version()} ready: ${node.addresses().join(', ')}\n`)
   } catch (error) {
-    say(`cannot start: ${lastWords(error)}`)
-    process.exit(isPlatformError(error, ERROR_CODES.configInvalid) ? EXIT.usage : EXIT.failure)
+    crashPath.end(`cannot start: ${lastWords(error)}`, isPlatformError(error, ERROR_CODES.configInvalid) ? EXIT.usage : EXIT.failure)
   }
 }
 
@@ -123,17 +126,9 @@ function say(line: string): void {
   process.stderr.write(`robustmq: ${line}\n`)
 }
 
-/** The last words of the process. Nothing of it runs after them (RELIABILITY R48). */
-function crash(reason: unknown): never {
-  say(`fatal: ${lastWords(reason)}`)
-  process.exit(EXIT.failure)
-}
-
-/** One line. A failure of the catalogue explains itself; of anything else, which is a bug, the stack is worth more than the message. */
-function lastWords(reason: unknown): string {
-  if (!(reason instanceof Error)) return `something was thrown that is no error: ${String(reason)}`
-  const words = isPlatformError(reason) ? reason.message : (reason.stack ?? reason.message)
-  return words.replaceAll(/\s*\n\s*/g, ' | ')
+/** The last words of the process (RELIABILITY R48). */
+function crash(reason: unknown): void {
+  crashPath.crash(reason, EXIT.failure)
 }
 
 /** This file runs from dist/roles. */

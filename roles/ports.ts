@@ -59,7 +59,7 @@ export async function openPorts({ clock, logger }: EarlyPorts, config: Config, c
     openIdentity(disk, random, config, { dataPath, dataDirectories: [KV_DIRECTORY, WAL_DIRECTORY] })
   await readIdentity()
   await disk.makeDirectory(KV_DIRECTORY)
-  const kv = await RocksdbKv.open(join(dataPath, KV_DIRECTORY))
+  const kv = await RocksdbKv.open(join(dataPath, KV_DIRECTORY), { clock, crash })
   return {
     clock,
     random,

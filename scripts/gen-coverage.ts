@@ -14,7 +14,10 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PAGE = path.join(ROOT, 'test/conformance/COVERAGE.md')
 const LISTS = path.join(ROOT, 'test/conformance/coverage')
 
-const readIds = (name: string): readonly string[] => readFileSync(path.join(LISTS, `${name}-ids.txt`), 'utf8').trim().split('\n')
+const readIds = (name: string): readonly string[] =>
+  readFileSync(path.join(LISTS, `${name}-ids.txt`), 'utf8')
+    .trim()
+    .split('\n')
 const readReasons = (name: string): readonly Reason[] => JSON.parse(readFileSync(path.join(LISTS, `${name}-reasons.json`), 'utf8'))
 
 function readTitles(directory: string): readonly Title[] {

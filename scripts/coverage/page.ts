@@ -2,8 +2,8 @@
 // What covers each normative statement, as a page and as a list of what is wrong with it.
 import { type Title, type Version, versionOf } from './titles.ts'
 
-/** Why there is no test: the statement binds clients, cannot be seen from outside, or cannot be broken because of what stands in `where`. */
-export const KINDS = ['client', 'invisible', 'construction', 'optional'] as const
+/** Why no test names the statement. `harness` and `construction` say where it is held up. */
+export const KINDS = ['client', 'harness', 'construction', 'optional'] as const
 export type Kind = (typeof KINDS)[number]
 
 export interface Reason {
@@ -31,7 +31,7 @@ const NAMES: Readonly<Record<Version, string>> = { mqtt5: 'MQTT 5.0', mqtt311: '
 const VERSIONS: readonly Version[] = ['mqtt5', 'mqtt311']
 const KIND_TEXT: Readonly<Record<Kind, string>> = {
   client: 'binds clients only',
-  invisible: 'cannot be seen from outside',
+  harness: 'asked of every packet that a conformance test receives',
   construction: 'by construction',
   optional: 'a choice that this server does not take',
 }
@@ -99,8 +99,8 @@ function reasonsById(version: Version, { ids, reasons, exists }: Sources, proble
   const known = new Set(ids[version])
   const found = new Map<string, Reason>()
   for (const reason of reasons[version]) {
-    if (reason.kind === 'construction' && (reason.where ?? []).length === 0)
-      problems.push(`${NAMES[version]}: ${reason.ids[0]} holds by construction, but nothing says where`)
+    if ((reason.kind === 'construction' || reason.kind === 'harness') && (reason.where ?? []).length === 0)
+      problems.push(`${NAMES[version]}: ${reason.ids[0]} is held up by something, but nothing says where`)
     for (const file of reason.where ?? []) {
       if (!exists(file)) problems.push(`${NAMES[version]}: ${file}, which is the reason for ${reason.ids[0]}, is not there`)
     }

@@ -16,13 +16,19 @@ const CALLEES: readonly string[] = ['test', 'it', 'describe', 'suite']
 const ID = /MQTT-(\d+(?:\.\d+)+)-(\d+)(?:\.\.(\d+))?/g
 /** A row of a table that names its tests: nothing but ids. */
 const ROW = /^MQTT-[\d.]+-\d+( MQTT-[\d.]+-\d+)*$/
-/** Titles of tables are written `${clause} …`. */
-const ROW_PLACE = 'clause'
+/** Titles of tables are written `${clause} … ${what} …`; the two stand first in a row. */
+const CLAUSE = '${clause}'
+const WHAT = '${what}'
+
+interface Row {
+  readonly clause: string
+  readonly what: string
+}
 
 /** The titles of a file that name statements. Tests that are skipped are no tests. */
 export function titlesOf(file: string, text: string): readonly Title[] {
   const syntax = ts.createSourceFile(file, text, ts.ScriptTarget.ES2022, true)
-  const rows: string[] = []
+  const rows: Row[] = []
   const titles: string[] = []
   const visit = (node: ts.Node): void => {
     if (ts.isArrayLiteralExpression(node)) rows.push(...rowsOf(node))
@@ -34,7 +40,9 @@ export function titlesOf(file: string, text: string): readonly Title[] {
   }
   visit(syntax)
   return titles
-    .flatMap((title) => (title.includes(`\${${ROW_PLACE}}`) ? rows.map((row) => title.replace(`\${${ROW_PLACE}}`, row)) : [title]))
+    .flatMap((title) =>
+      title.includes(CLAUSE) ? rows.map(({ clause, what }) => title.replace(CLAUSE, clause).replace(WHAT, what)) : [title],
+    )
     .map((title) => ({ file, title: title.replace(/\$\{[^}]*\}/g, '…'), ids: idsIn(title) }))
     .filter(({ ids }) => ids.length > 0)
 }
@@ -54,12 +62,13 @@ function titleOf(argument: ts.Expression): readonly string[] {
 }
 
 /** The ids in the first place of a row, which may be one of several by a condition. */
-function rowsOf(row: ts.ArrayLiteralExpression): readonly string[] {
-  const [first] = row.elements
-  if (first === undefined || row.elements.length < 2) return []
-  const found: string[] = []
+function rowsOf(row: ts.ArrayLiteralExpression): readonly Row[] {
+  const [first, second] = row.elements
+  if (first === undefined || second === undefined) return []
+  const what = ts.isStringLiteralLike(second) ? second.text : WHAT
+  const found: Row[] = []
   const visit = (node: ts.Node): void => {
-    if (ts.isStringLiteralLike(node) && ROW.test(node.text)) found.push(node.text)
+    if (ts.isStringLiteralLike(node) && ROW.test(node.text)) found.push({ clause: node.text, what })
     if (ts.isConditionalExpression(node)) ts.forEachChild(node, visit)
   }
   visit(first)

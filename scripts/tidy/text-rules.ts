@@ -35,7 +35,7 @@ function nameObjection(file: TextFile, segment: string): readonly Problem[] {
   if (EMPTY_NAMES.some((word) => last === word || last === `${word}s`)) {
     return [problem(file, 1, 'name', `"${segment}" names no responsibility; where no noun fits, it has two jobs`)]
   }
-  if (KEBAB_CASE.test(stem) || segment === 'README.md') return []
+  if (KEBAB_CASE.test(stem) || /^[A-Z]+\.md$/.test(segment)) return []
   return [problem(file, 1, 'name', `"${segment}" is not kebab-case`)]
 }
 

@@ -8,6 +8,8 @@ import type { HashDigest, Hashing, ScryptCost } from '#base/port/hashing'
 /** Derivations in the thread pool at a time: each occupies a core. */
 const RUNNING_MAX = 4
 
+const NO_KEY = Buffer.alloc(0)
+
 type Done = (error: Error | null, key: Buffer) => void
 type Derivation = (done: Done) => void
 
@@ -51,14 +53,20 @@ export class NodeHashing implements Hashing {
       )
     }
     return new Promise((resolve, reject) => {
+      const done = (error: Error | null, key: Buffer): void => {
+        this.#running--
+        this.#waiting.shift()?.()
+        if (error === null) resolve(key)
+        else reject(error)
+      }
       const run = (): void => {
         this.#running++
-        derivation((error, key) => {
-          this.#running--
-          this.#waiting.shift()?.()
-          if (error === null) resolve(key)
-          else reject(error)
-        })
+        // Parameters that OpenSSL does not take are thrown back at once.
+        try {
+          derivation(done)
+        } catch (error) {
+          done(error as Error, NO_KEY)
+        }
       }
       if (this.#running < RUNNING_MAX) run()
       else this.#waiting.push(run)

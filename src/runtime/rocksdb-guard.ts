@@ -88,15 +88,15 @@ export class StoreGuard {
 
   #onPart(): void {
     this.#slot = (this.#slot + 1) % this.#calls.length
-    if (this.#calls[this.#slot] === 0) return this.#arm()
-    this.#fail(
-      new PlatformError(
-        ERROR_CODES.diskFailed,
-        `the store in ${this.directory} has not answered for ${this.#answerMs / 1000} s: the disk is far too slow, or a flush of the store failed and it will not write ` +
-          'any more; check the disk (the log of the system tells of I/O errors) and start again',
-        { detail: { directory: this.directory } },
-      ),
-    )
+    if (this.#calls[this.#slot] === 0) this.#arm()
+    else this.#fail(this.#silent())
+  }
+
+  #silent(): PlatformError {
+    const text =
+      `the store in ${this.directory} has not answered for ${this.#answerMs / 1000} s: the disk is far too slow, or it failed a flush of the store, ` +
+      'which then writes nothing any more; check the disk (the log of the system tells of I/O errors) and start again'
+    return new PlatformError(ERROR_CODES.diskFailed, text, { detail: { directory: this.directory } })
   }
 
   #fail(error: PlatformError): PlatformError {

@@ -44,7 +44,7 @@ export class RocksdbWriter {
   #failure: PlatformError | undefined
   #last: Promise<void> = Promise.resolve()
 
-  /** `chainNumber` is that of the last write, 0 in a new store. */
+  /** `chainNumber` is that of the last write. */
   constructor(handle: level.Handle, guard: StoreGuard, chainNumber: number) {
     this.#handle = handle
     this.#guard = guard
@@ -80,7 +80,7 @@ export class RocksdbWriter {
     const previous = this.#chainKey
     this.#chainNumber++
     this.#chainKey = chainKey(this.#chainNumber)
-    operations.push({ type: 'put', key: this.#chainKey, value: sealValue(this.#chainKey, NOTHING) }, { type: 'del', key: previous, value: undefined })
+    operations.push(linkOperation(this.#chainKey), { type: 'del', key: previous, value: undefined })
     this.#isWriting = true
     const slot = this.#guard.begin()
     this.#handle._batch(operations, { sync: batches.some(({ sync }) => sync) }, (error) => {
@@ -110,7 +110,7 @@ export class RocksdbWriter {
   }
 }
 
-function chainKey(number: number): Buffer {
+export function chainKey(number: number): Buffer {
   const key = Buffer.allocUnsafe(CHAIN_PREFIX.length + NUMBER_BYTES)
   CHAIN_PREFIX.copy(key)
   writeUint64(key, number, CHAIN_PREFIX.length)
@@ -118,3 +118,5 @@ function chainKey(number: number): Buffer {
 }
 
 export const chainNumberOf = (key: Buffer): number => readUint64(key, CHAIN_PREFIX.length)
+
+export const linkOperation = (key: Buffer): level.Operation => ({ type: 'put', key, value: sealValue(key, NOTHING) })

@@ -57,7 +57,7 @@ for (const level of [0, 1, 2, 3, 0x7f]) {
 
 test('MQTT-3.1.2-3 the reserved flag must be 0', async () => assert.equal(await broker.refusal({ flags: 0x03 }), undefined))
 
-test('MQTT-3.1.2-6 MQTT-3.2.2-1 clean session ends the session that was there', async () => {
+test('MQTT-3.1.2-6 MQTT-3.1.4-3 MQTT-3.2.2-1 clean session ends the session that was there', async () => {
   const topic = broker.name()
   const first = await broker.persistent()
   await first.client.subscribe(topic, 1)
@@ -77,7 +77,7 @@ test('MQTT-3.1.2-6 what a clean session leaves is not there for the next one', a
   assert.equal(connack.sessionPresent, false)
 })
 
-test('MQTT-3.1.2-4 MQTT-3.2.2-2 MQTT-3.2.2-3 without clean session the session goes on, and CONNACK says whether there was one', async () => {
+test('MQTT-3.1.2-4 MQTT-3.2.2-2 MQTT-3.2.2-3 MQTT-4.1.0-1 without clean session the session goes on, and CONNACK says whether there was one', async () => {
   const topic = broker.name()
   const first = await broker.persistent()
   assert.equal(first.connack.sessionPresent, false)
@@ -90,12 +90,13 @@ test('MQTT-3.1.2-4 MQTT-3.2.2-2 MQTT-3.2.2-3 without clean session the session g
 })
 
 const CLOSED: readonly (readonly [clause: string, what: string, fields: ConnectFields])[] = [
-  ['MQTT-3.1.2-11', 'a will retain flag without a will', { flags: 0x22 }],
+  ['MQTT-3.1.2-11 MQTT-3.1.2-15', 'a will retain flag without a will', { flags: 0x22 }],
   ['MQTT-3.1.2-13', 'a will QoS without a will', { flags: 0x0a }],
   ['MQTT-3.1.2-14', 'a will QoS of 3', { will: { topic: 'w', qos: 3 } }],
   ['MQTT-3.1.2-9', 'a will that is announced and missing', { flags: 0x06 }],
   ['MQTT-3.1.2-18', 'a user name without its flag', { userName: 'u', flags: 0x02 }],
   ['MQTT-3.1.2-19', 'a user name flag without a user name', { flags: 0x82 }],
+  ['MQTT-3.1.2-20', 'a password without its flag', { userName: 'u', password: 'p', flags: 0x82 }],
   ['MQTT-3.1.2-21', 'a password flag without a password', { userName: 'u', flags: 0xc2 }],
   ['MQTT-3.1.2-22', 'a password without a user name', { password: 'p' }],
   ['MQTT-3.1.3-4', 'a client id that is not UTF-8', { clientId: Buffer.of(0xc3, 0x28) }],
@@ -118,7 +119,7 @@ test('MQTT-3.1.3-6 a client without an id is accepted with clean session', async
   assert.deepEqual([await first.drain(), await second.drain()], [[], []], 'and two of them do not take each other over')
 })
 
-test('MQTT-3.1.3-7 MQTT-3.1.3-8 without clean session it is refused with return code 2', async () => {
+test('MQTT-3.1.3-7 MQTT-3.1.3-8 MQTT-3.2.2-5 without clean session it is refused with return code 2', async () => {
   assert.equal(await broker.refusal({ clientId: '', cleanStart: false }), 2)
 })
 

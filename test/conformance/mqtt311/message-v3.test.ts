@@ -55,7 +55,7 @@ suite('delivery', () => {
     assert.equal(await client.release(999), 0)
   })
 
-  test('MQTT-4.4.0-1 MQTT-4.6.0-1 after a reconnect PUBLISH and PUBREL are sent again, with DUP, packet ids and order as they were', async () => {
+  test('MQTT-3.3.1-1 MQTT-4.4.0-1 MQTT-4.6.0-1 after a reconnect PUBLISH and PUBREL are sent again, with DUP, packet ids and order as they were', async () => {
     const topic = broker.name()
     const { client, clientId } = await broker.persistent()
     await client.subscribe(topic, 2)
@@ -228,7 +228,7 @@ suite('retained', () => {
 })
 
 suite('subscriptions', () => {
-  test('MQTT-3.8.4-1 MQTT-3.8.4-5 MQTT-3.9.3-1 SUBACK has a return code for each filter, in their order; one that cannot be is 0x80', async () => {
+  test('MQTT-3.8.4-1 MQTT-3.8.4-4 MQTT-3.8.4-5 MQTT-3.9.3-1 SUBACK has a return code for each filter, in their order; one that cannot be is 0x80', async () => {
     const topic = broker.name()
     const client = await broker.client()
     assert.deepEqual(
@@ -242,7 +242,7 @@ suite('subscriptions', () => {
     )
   })
 
-  test('MQTT-2.3.1-7 MQTT-3.10.4-4 MQTT-3.10.4-5 SUBACK and UNSUBACK name the packet ids, UNSUBACK also where there is nothing to end', async () => {
+  test('MQTT-2.3.1-7 MQTT-3.8.4-2 MQTT-3.10.4-4 MQTT-3.10.4-5 SUBACK and UNSUBACK name the packet ids, UNSUBACK also where there is nothing to end', async () => {
     const client = await broker.client()
     client.send(encodeSubscribe(4, 7, [{ filter: 'a', options: 0 }]), encodeUnsubscribe(4, 8, ['a']), encodeUnsubscribe(4, 9, ['never']))
     assert.equal((await client.next('suback')).packetId, 7)

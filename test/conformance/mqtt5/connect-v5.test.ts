@@ -136,7 +136,7 @@ const REFUSED: readonly (readonly [clause: string, what: string, fields: Connect
   ['MQTT-4.12.0-1', 'an Authentication Method that the server does not have', { properties: [['authenticationMethod', 'SCRAM']] }, [0x8c]],
 ]
 for (const [clause, what, fields, codes] of REFUSED) {
-  test(`${clause} ${what} is refused with CONNACK and closed`, async () => {
+  test(`${clause} MQTT-3.2.2-7 MQTT-3.2.2-8 ${what} is refused with CONNACK and closed`, async () => {
     const reasonCode = await broker.refusal(fields)
     assert.ok(reasonCode !== undefined && codes.includes(reasonCode), `it was answered with 0x${reasonCode?.toString(16)}`)
   })

@@ -143,7 +143,7 @@ suite('takeover', () => {
   })
 })
 
-test('MQTT-4.4.0-1 MQTT-4.6.0-1 after a reconnect what is not acknowledged is sent again: DUP, the same packet ids, the same order, before what is new', async () => {
+test('MQTT-3.3.1-1 MQTT-4.3.3-3 MQTT-4.4.0-1 MQTT-4.6.0-1 after a reconnect what is not acknowledged is sent again: DUP, the same packet ids, the same order, before what is new', async () => {
   const topic = broker.name()
   const { client, clientId } = await broker.persistent()
   await client.subscribe(`${topic}/#`, 2)
@@ -192,7 +192,7 @@ test('MQTT-4.4.0-1 what is sent again keeps its topic, properties and RETAIN', a
   )
 })
 
-test('MQTT-4.3.3-6 after PUBREC it is PUBREL that is sent again, in its place', async () => {
+test('MQTT-4.3.3-5 MQTT-4.3.3-6 after PUBREC it is PUBREL that is sent again, in its place', async () => {
   const topic = broker.name()
   const { client, clientId } = await broker.persistent()
   await client.subscribe(topic, 2)
@@ -283,7 +283,7 @@ test('MQTT-4.3.3-11 PUBREL of an earlier connection is answered, once with succe
   assert.equal(await again.client.release(3), 0x92)
 })
 
-test('MQTT-3.1.2-4 clean start forgets the QoS 2 messages of the client: their packet ids name new ones', async () => {
+test('MQTT-3.1.2-4 MQTT-3.1.4-4 clean start forgets the QoS 2 messages of the client: their packet ids name new ones', async () => {
   const topic = broker.name()
   const watcher = await broker.client()
   await watcher.subscribe(topic, 1)

@@ -70,7 +70,11 @@ suite('who gets a message', { concurrency: true }, () => {
   for (const qos of [0, 1, 2]) {
     test(`4.8.2 each message of QoS ${qos} goes to one member, in turn`, async () => {
       const topic = broker.name()
-      const members = [await member(`$share/g/${topic}`, qos), await member(`$share/g/${topic}`, qos), await member(`$share/g/${topic}`, qos)]
+      const members = [
+        await member(`$share/g/${topic}`, qos),
+        await member(`$share/g/${topic}`, qos),
+        await member(`$share/g/${topic}`, qos),
+      ]
       const publisher = await broker.client()
       const sent = await publishAll(publisher, topic, 9, qos)
       const got: string[][] = []
@@ -98,7 +102,7 @@ suite('who gets a message', { concurrency: true }, () => {
     }
   })
 
-  test('MQTT-3.3.5-1 a client with both kinds of subscription gets a copy for each', async () => {
+  test('4.8.2 a client with both kinds of subscription gets a copy for each', async () => {
     const topic = broker.name()
     const client = await broker.client()
     await client.subscribe(topic, 1)

@@ -43,7 +43,7 @@ const MATCHES: readonly (readonly [clause: string, filter: string, topics: reado
   ['4.7.2', '$R/+', ['$R/a'], ['$R']],
 ]
 for (const [clause, pattern, topics, others] of MATCHES) {
-  test(`${clause} the filter '${pattern}' matches what it should and nothing else`, async () => {
+  test(`${clause} MQTT-3.3.2-3 the filter '${pattern}' matches what it should and nothing else`, async () => {
     const root = broker.name('R')
     const named = (text: string): string => text.replace('R', root).replace('r/', `${root.toLowerCase()}/`)
     const subscriber = await broker.client()
@@ -63,7 +63,7 @@ test('MQTT-4.7.2-1 # alone matches every topic but those that begin with $', asy
   assert.deepEqual(await matching(subscriber, [`$${topic}`, `$SYS/${topic}`, topic, `/${topic}`], broker.name()), [topic, `/${topic}`])
 })
 
-test('MQTT-3.8.4-1 MQTT-3.8.4-6 MQTT-3.9.3-1 SUBACK has a code for each filter, in their order', async () => {
+test('MQTT-3.8.4-1 MQTT-3.8.4-6 MQTT-3.8.4-7 MQTT-3.9.3-1 MQTT-3.9.3-2 SUBACK has a code for each filter, in their order', async () => {
   const client = await broker.client()
   const topic = broker.name()
   const codes = await client.subscribe([
@@ -87,7 +87,7 @@ test('MQTT-4.8.2-2 a shared subscription that is refused gets nothing', async ()
   assert.equal((await client.receiveUntil('end')).length, 1)
 })
 
-test('MQTT-2.2.1-6 SUBACK and UNSUBACK name the packet id of what they answer, in the order in which it came', async () => {
+test('MQTT-2.2.1-6 MQTT-3.8.4-2 SUBACK and UNSUBACK name the packet id of what they answer, in the order in which it came', async () => {
   const client = await broker.client()
   const filter = broker.name()
   client.send(
@@ -270,7 +270,7 @@ test('MQTT-3.10.4-1 a filter is compared character by character', async () => {
   assert.equal((await subscriber.receive()).payload, 'still subscribed')
 })
 
-test('MQTT-3.10.4-2 MQTT-3.10.4-6 MQTT-3.11.3-1 UNSUBSCRIBE ends what it names, with a code for each in their order', async () => {
+test('MQTT-3.10.4-2 MQTT-3.10.4-6 MQTT-3.11.3-1 MQTT-3.11.3-2 UNSUBSCRIBE ends what it names, with a code for each in their order', async () => {
   const topic = broker.name()
   const subscriber = await broker.client()
   for (const filter of [topic, `${topic}/+`, `${topic}/end`]) await subscriber.subscribe(filter, 1)
@@ -281,7 +281,7 @@ test('MQTT-3.10.4-2 MQTT-3.10.4-6 MQTT-3.11.3-1 UNSUBSCRIBE ends what it names, 
   assert.equal((await subscriber.receiveUntil('end')).length, 1)
 })
 
-test('MQTT-3.10.4-5 UNSUBSCRIBE is answered where there is nothing to end', async () => {
+test('MQTT-3.10.4-4 MQTT-3.10.4-5 UNSUBSCRIBE is answered where there is nothing to end', async () => {
   const client = await broker.client()
   assert.deepEqual(await client.unsubscribe('a', 'b/#'), [0x11, 0x11])
 })

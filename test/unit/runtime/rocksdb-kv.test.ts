@@ -6,18 +6,20 @@ import { join } from 'node:path'
 import { describe, it, type TestContext } from 'node:test'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
-import { RocksdbKv } from '#runtime'
-import { storeError } from '../../../src/runtime/rocksdb-kv.ts'
+import { NodeClock, RocksdbKv } from '#runtime'
+import { storeError } from '../../../src/runtime/rocksdb-error.ts'
 import { kvSuite } from '../../suite/kv.ts'
+
+const OPTIONS = { clock: new NodeClock(), crash: (reason: Error) => assert.fail(reason) }
 
 kvSuite('RocksDB', async () => {
   const parent = await mkdtemp(join(tmpdir(), 'robustmq-kv-'))
-  let kv = await RocksdbKv.open(join(parent, 'kv'))
+  let kv = await RocksdbKv.open(join(parent, 'kv'), OPTIONS)
   return {
     kv,
     async reopen() {
       await kv.close()
-      kv = await RocksdbKv.open(join(parent, 'kv'))
+      kv = await RocksdbKv.open(join(parent, 'kv'), OPTIONS)
       return kv
     },
     async dispose() {
@@ -36,8 +38,8 @@ async function scratch(context: TestContext): Promise<string> {
 describe('RocksdbKv', () => {
   it('a directory that is open already is reported as locked, with its name', async (context) => {
     const directory = await scratch(context)
-    const kv = await RocksdbKv.open(directory)
-    await assert.rejects(RocksdbKv.open(directory), (error: unknown) => {
+    const kv = await RocksdbKv.open(directory, OPTIONS)
+    await assert.rejects(RocksdbKv.open(directory, OPTIONS), (error: unknown) => {
       assert.ok(isPlatformError(error, ERROR_CODES.dataLocked))
       assert.ok(error.message.includes(directory))
       return true
@@ -46,7 +48,7 @@ describe('RocksdbKv', () => {
   })
 
   it('close ends open iterators first, may be repeated, and an iterator may be closed after it', async (context) => {
-    const kv = await RocksdbKv.open(await scratch(context))
+    const kv = await RocksdbKv.open(await scratch(context), OPTIONS)
     await kv.write([{ key: Buffer.from('a'), value: Buffer.from('1') }], { sync: false })
     const iterator = kv.iterate({ gte: Buffer.from('a'), lt: Buffer.from('b') })
     const reading = iterator.next(10)
@@ -58,7 +60,7 @@ describe('RocksdbKv', () => {
 
   it('an empty synced batch leaves a record in the log of RocksDB, so that it syncs what came before it', async (context) => {
     const directory = await scratch(context)
-    const kv = await RocksdbKv.open(directory)
+    const kv = await RocksdbKv.open(directory, OPTIONS)
     const before = await logBytes(directory)
     await kv.write([], { sync: false })
     assert.equal(await logBytes(directory), before)
@@ -81,6 +83,10 @@ describe('storeError', () => {
     ['IO error: No space left on deviceWhile appending to file: /lock/000012.log: No space left on device', ERROR_CODES.diskFull],
     ['IO error: While fdatasync: /d/000012.log: Input/output error', ERROR_CODES.diskFailed],
     ['Corruption: block checksum mismatch: expected 1, got 2 in /d/000012.sst', ERROR_CODES.dataDamaged],
+    [
+      'IO error: No such file or directory: While open a file for random read: /d/000012.sst: No such file or directory',
+      ERROR_CODES.dataDamaged,
+    ],
     ['Something new', ERROR_CODES.diskFailed],
   ] as const
   for (const [words, code] of table) {

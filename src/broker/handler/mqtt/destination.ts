@@ -2,12 +2,11 @@
 // Where the messages of a topic go, by the name under which a client publishes: a topic, or '$delayed/' with seconds and a topic. Found once for each
 // change of the name; clients repeat themselves.
 import type { Shard } from '#storage'
-import type { ClientNames } from '../../message/template.ts'
 import { isDelayedName, parseDelayedName } from '../../message/delayed-name.ts'
 import type { RewriteRules } from '../../message/rewrite.ts'
+import type { ClientNames } from '../../message/template.ts'
 import { type PublishView, REASON } from '../../protocol/mqtt/index.ts'
 import type { BrokerContext } from './context.ts'
-import type { SessionCore } from './session-core.ts'
 
 export interface Destination {
   /** As the client gave it. */
@@ -29,22 +28,29 @@ export interface Intake {
   readonly aliases: Map<number, Destination>
 }
 
+/** Who publishes. */
+interface Sender {
+  readonly context: BrokerContext
+  readonly intake: Intake
+  readonly access: { readonly principal: ClientNames }
+}
+
 /** By the topic or its alias (MQTT 5 section 3.3.2.3.4), which is in range. Undefined for an alias that was not set. */
-export function destinationOf(session: SessionCore, publish: PublishView): Destination | undefined {
-  const { intake, context } = session
+export function destinationOf(sender: Sender, publish: PublishView): Destination | undefined {
+  const { intake, context } = sender
   const { rules } = context.rewriter
   const alias = publish.topicAlias
   if (publish.topicStart === publish.topicEnd) {
     const known = intake.aliases.get(alias)
     if (known === undefined || known.rules === rules) return known
-    const renewed = findDestination(context, known.name, session.access.principal)
+    const renewed = findDestination(context, known.name, sender.access.principal)
     intake.aliases.set(alias, renewed)
     return renewed
   }
   const { topic } = publish
   let destination = intake.last
   if (destination === undefined || destination.name !== topic || destination.rules !== rules) {
-    destination = findDestination(context, topic, session.access.principal)
+    destination = findDestination(context, topic, sender.access.principal)
     intake.last = destination
   }
   if (alias !== 0) intake.aliases.set(alias, destination)

@@ -3,15 +3,20 @@
 // session's cursors.
 import type { LogId, LogPosition } from '#contract/client/engine-client'
 import type { Cursor, ReplayPlace, Subscription } from '#contract/record/session'
-import { Replay } from '../../message/replay.ts'
+import { Replay, type ReplaySession } from '../../message/replay.ts'
 import type { Claim } from '../../message/subscription-table.ts'
-import type { SessionCore } from './session-core.ts'
+import type { BrokerContext } from './context.ts'
+
+/** The session, as far as its replays need it. */
+interface ReplayOwner extends ReplaySession {
+  readonly context: Pick<BrokerContext, 'store' | 'durableLogs' | 'table'>
+}
 
 export class SessionReplays {
-  readonly #session: SessionCore
+  readonly #session: ReplayOwner
   readonly #byFilter = new Map<string, Replay>()
 
-  constructor(session: SessionCore) {
+  constructor(session: ReplayOwner) {
     this.#session = session
   }
 
