@@ -64,7 +64,7 @@ export class ShareGroup implements ShareSink, CursorSource {
   readonly #away = new Map<number, number>()
   /** What is with clients that are away, by uid. Some of them may have given up the subscription. */
   readonly #held = new Map<number, readonly HeldRecord[]>()
-  /** Highest QoS granted: at 0 the group is owed nothing that cannot be sent as it comes. */
+  /** Highest QoS granted: members that were all granted 0 are owed nothing that cannot be sent as it comes. */
   #qosMax = 0
   #consumer: ShareConsumer | undefined
   #record: Session | undefined
@@ -171,7 +171,7 @@ export class ShareGroup implements ShareSink, CursorSource {
       else this.#moved()
       return true
     }
-    if (cursor.qos > 0 && this.#qosMax > 0) return false
+    if (cursor.qos > 0 && (this.#qosMax > 0 || this.memberCount === 0)) return false
     this.#services.metrics.droppedQueueFull.add(1)
     this.finish(log, position)
     return true

@@ -5,8 +5,9 @@ import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { InFlight, Subscription } from '#contract/record/session'
 import { parseShared, type SharedFilter } from '../../message/share-filter.ts'
 import type { HeldRecord, ShareGroup, ShareMember } from '../../message/share-group.ts'
-import { type Claim, mergeClaims, type Target } from '../../message/subscription-table.ts'
-import type { SessionCore } from './session-core.ts'
+import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
+import type { BrokerContext } from './context.ts'
+import type { OutboundWindow } from './outbound-window.ts'
 
 /** A subscription that is being made: the group is there, the session has no seat in it yet. */
 export interface SharedGrant {
@@ -21,6 +22,18 @@ export interface SharedSeat {
   readonly subscription: Subscription
 }
 
+/** What the seats need of their session. */
+export interface SharingSession extends Subscriber {
+  readonly context: BrokerContext
+  readonly clientId: string
+  readonly persistent: boolean
+  readonly closed: boolean
+  readonly outbound: OutboundWindow
+  appetiteBytes(): number
+  /** Sends a record that `group` hands out; false for want of room. */
+  offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor, group: number): boolean
+}
+
 interface Seat {
   readonly group: ShareGroup
   readonly subscription: Subscription
@@ -30,7 +43,7 @@ interface Seat {
 const NO_GROUPS: readonly ShareGroup[] = Object.freeze([])
 
 export class SharedSubscriptions implements ShareMember {
-  readonly #session: SessionCore
+  readonly #session: SharingSession
   // Nothing is allocated for a session that shares nothing.
   #seats: Map<string, Seat> | undefined
   /** Every group that the session has had a seat in or messages of, on this connection. */
@@ -40,7 +53,7 @@ export class SharedSubscriptions implements ShareMember {
   /** Grants that have not come to a seat, nor been given up. */
   readonly #grants = new Set<SharedGrant>()
 
-  constructor(session: SessionCore) {
+  constructor(session: SharingSession) {
     this.#session = session
   }
 
@@ -217,7 +230,8 @@ export class SharedSubscriptions implements ShareMember {
       if (!persistent) group.giveUp(records)
       else if (context.config.sharedRedeliveryAfter > 0) group.hold(this.uid, records)
       else {
-        for (const { packetId, group: number, qos } of outbound.entries()) if (number === group.number && qos === 1) outbound.finish(packetId)
+        for (const { packetId, group: number, qos } of outbound.entries())
+          if (number === group.number && qos === 1) outbound.finish(packetId)
         group.giveUp(records.filter(({ qos }) => qos === 1))
         group.hold(
           this.uid,
