@@ -17,8 +17,7 @@ const ID = /MQTT-(\d+(?:\.\d+)+)-(\d+)(?:\.\.(\d+))?/g
 /** A row of a table that names its tests: nothing but ids. */
 const ROW = /^MQTT-[\d.]+-\d+( MQTT-[\d.]+-\d+)*$/
 /** Titles of tables are written `${clause} … ${what} …`; the two stand first in a row. */
-const CLAUSE = '${clause}'
-const WHAT = '${what}'
+const [CLAUSE, WHAT] = ['clause', 'what'].map((name) => `\${${name}}`) as [string, string]
 
 interface Row {
   readonly clause: string

@@ -70,7 +70,7 @@ export class ShareChecker implements ClientObserver {
   }
 
   delivered(client: string, delivered: DeliveredMessage): void {
-    const { topic, payload, qos, retain } = delivered
+    const { topic, payload, qos, duplicate, retain } = delivered
     if (retain) this.#violated(client, delivered, 'it has RETAIN, which nobody asked to keep [MQTT-3.3.1-12]')
     if (!matches(this.#filter, topic)) this.#violated(client, delivered, `the group is for ${this.#filter}`)
     if (payload === '') return
@@ -81,7 +81,7 @@ export class ShareChecker implements ClientObserver {
     tracked.arrivals++
     if (qos === 2 && ++tracked.arrivalsAtQos2 > 1) this.#violated(client, delivered, 'another member had it at QoS 2 [MQTT-4.8.2-4] [MQTT-4.8.2-5]')
     if (message.qos === 0 && tracked.arrivals > 1) this.#violated(client, delivered, 'another member had it at QoS 0')
-    if (this.#calm && this.#server.deaths === 0 && repeats === 0 && tracked.arrivals > 1) this.#violated(client, delivered, 'another member had it, and none has left')
+    if (this.#calm && this.#server.deaths === 0 && repeats === 0 && !duplicate && tracked.arrivals > 1) this.#violated(client, delivered, 'another member had it, and none has left')
   }
 
   get missingCount(): number {

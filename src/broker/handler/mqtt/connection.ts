@@ -127,6 +127,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     if (!isAdmitted) metrics.limits.flapping.add(1)
     const refusal = isAdmitted ? refuseConnect(this.#context, packet) : REASON.banned
     this.#out.setDialect(packet.version, packet.maximumPacketSize, packet.requestProblemInformation)
+    this.#out.setAliasMaximum(packet.topicAliasMaximum)
     if (refusal !== REASON.success) {
       this.#refuseConnect(refusal)
       return
@@ -263,7 +264,9 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
   /** The client does not read: it could not be told. What is stored for it stays stored. */
   stalled(): void {
     if (this.#ended) return
-    this.#context.logger.log('info', 'closing a connection: the client takes nothing of what waits for it', { client: this.#session?.clientId })
+    this.#context.logger.log('info', 'closing a connection: the client takes nothing of what waits for it', {
+      client: this.#session?.clientId,
+    })
     this.#cause = 'stalled'
     this.#end()
     this.#channel.destroy('policy')
@@ -339,7 +342,10 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
       proof,
     })
     // A client that takes no packet as large as CONNACK would wait for it for ever. Nothing may be said before it [MQTT-3.14.0-1].
-    if (!said) return this.#endQuietly()
+    if (!said) {
+      this.#endQuietly()
+      return
+    }
     // Users and rules may have changed since the client was let in.
     reviewSession(session)
     if (this.#ended) return

@@ -23,6 +23,7 @@ import {
 } from '../../protocol/mqtt/index.ts'
 import type { BrokerContext } from './context.ts'
 import type { Link } from './link.ts'
+import { OutboundAliases } from './outbound-aliases.ts'
 
 /** The connection, as far as its sending half may end it. */
 interface Ending {
@@ -62,6 +63,7 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
   /** The client takes reason strings [MQTT-3.1.2-29]. */
   #wantsReasons = false
   #waiting = false
+  #aliases: OutboundAliases | undefined
   #finished = false
   /** Bytes that the transport had not taken at the last flush. */
   #queuedBytes = 0
@@ -81,6 +83,11 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
     this.#wantsReasons = wantsReasons
     this.#version = version
     this.#sizeMax = sizeMax
+  }
+
+  /** The client knows what to make of topic aliases. Only packets that are written at once have them: those leave in the order of writing. */
+  setAliasMaximum(maximum: number): void {
+    if (maximum > 0) this.#aliases = new OutboundAliases(maximum)
   }
 
   get writable(): boolean {
@@ -113,7 +120,10 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
   ): boolean {
     const publish = this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers, offset)
     if (this.#queuedBytes > ROOMY_BYTES_MAX && !this.#slow) this.#context.backpressure.relieve(this, cursor.publisher)
+    const aliases = this.#aliases
+    aliases?.apply(publish, batch.topics[cursor.topic] as string)
     if (!this.#writer.publish(this.#version, publish, this.#sizeMax)) return this.#tooLarge()
+    aliases?.sent()
     this.#context.metrics.messagesSent.add(1)
     this.#schedule()
     return true
@@ -140,6 +150,7 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
     publish.dup = false
     publish.retain = true
     publish.identifiers = identifiers
+    publish.topicAlias = 0
     publish.offset = -1
     publish.messageExpirySeconds = this.#remainingSeconds(message.expiryMs)
     publish.headers = message.headers
@@ -173,6 +184,7 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
     publish.dup = duplicate
     publish.retain = retain
     publish.identifiers = identifiers
+    publish.topicAlias = 0
     publish.offset = offset
     publish.messageExpirySeconds = this.#remainingSeconds(cursor.expiryMs)
     publish.headers = batch.bytes

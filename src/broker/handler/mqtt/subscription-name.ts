@@ -13,7 +13,10 @@ export interface NamedRequest {
 }
 
 /** Undefined when no subscription can be meant. */
-export function nameFilter({ context, access }: SessionCore, name: string): { readonly filter: string; readonly exclusive: boolean } | undefined {
+export function nameFilter(
+  { context, access }: SessionCore,
+  name: string,
+): { readonly filter: string; readonly exclusive: boolean } | undefined {
   const { prefix, filter, exclusive } = parseFilterName(name)
   if (exclusive && (filter === '' || hasPrefix(filter))) return undefined
   const rewritten = context.rewriter.filter(filter, access.principal)
