@@ -126,9 +126,9 @@ export class WritePipeline {
     for (const group of groups) group.applyCommitted()
   }
 
-  /** What reached the disk is unknown now, and a second try could not tell (R48). */
+  /** A second try could not tell what the first one has left on the disk (R48). */
   #writeError(error: unknown): PlatformError {
-    const text = `writing the ${this.#options.name} log failed: ${messageOf(error)}; the process ends, since what reached the disk is unknown`
+    const text = `writing the ${this.#options.name} log failed, and the process ends: ${messageOf(error)}`
     return new PlatformError(isPlatformError(error) ? error.code : ERROR_CODES.diskFailed, text, { cause: error })
   }
 }

@@ -36,6 +36,10 @@ export class NodeDisk implements Disk {
     }
   }
 
+  fullPath(name: string): string {
+    return this.#resolve(name)
+  }
+
   async exists(name: string): Promise<boolean> {
     const full = this.#resolve(name)
     try {

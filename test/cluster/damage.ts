@@ -96,7 +96,9 @@ export function sampleDamages(random: SeededRandom, directory: string, files: re
 }
 
 /** A copy of a data directory. Tables never change once they are written, so they are shared, but for the one that is going to be damaged. */
-export function copyData(from: string, to: string, damaged: string): void {
+export function copyData(from: string, to: string, damaged?: string): void {
+  mkdirSync(to, { recursive: true })
+  copyFileSync(join(from, 'identity'), join(to, 'identity'))
   for (const folder of ['wal', 'kv']) {
     mkdirSync(join(to, folder), { recursive: true })
     for (const name of readdirSync(join(from, folder))) {

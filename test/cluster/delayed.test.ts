@@ -24,11 +24,13 @@ async function publishAll(port: number, qos: 1 | 2): Promise<void> {
     const topic = `$delayed/${delayOf(at)}/load/d${at % SPREAD_SECONDS}`
     client.send({ cmd: 'publish', topic, payload: `d:${at}.`, qos, dup: false, retain: false, messageId: at + 1 })
   }
-  for (let left = MESSAGES; left > 0; left--) {
-    if (qos === 1) await client.next('puback')
-    else client.send({ cmd: 'pubrel', messageId: (await client.next('pubrec')).messageId as number })
+  const last = qos === 1 ? 'puback' : 'pubcomp'
+  client.onPacket = ({ cmd, messageId }) => {
+    // Answers of both kinds come as they are ready.
+    if (cmd === 'pubrec') client.send({ cmd: 'pubrel', messageId: messageId as number })
+    return cmd === 'pubrec'
   }
-  if (qos === 2) for (let left = MESSAGES; left > 0; left--) await client.next('pubcomp')
+  for (let left = MESSAGES; left > 0; left--) await client.next(last)
   client.destroy()
 }
 

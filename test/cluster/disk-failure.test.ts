@@ -22,6 +22,9 @@ async function assertNothingLost(server: ServerProcess, publishers: readonly Pub
 const countAcknowledged = (publishers: readonly Publisher[]): number =>
   publishers.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0)
 
+/** Publishers would wait before the disk is full. Others fill disks too. */
+const NO_RESERVE = ['limits.disk_free_min=0']
+
 for (const { sizeMiB, payloadBytes } of [
   { sizeMiB: 16, payloadBytes: 100 },
   { sizeMiB: 60, payloadBytes: 4_000 },
@@ -33,7 +36,7 @@ for (const { sizeMiB, payloadBytes } of [
     const disk = SmallDisk.mount(context, sizeMiB)
     if (disk === undefined) return context.skip('mounting a file system takes root')
     const directory = join(disk.directory, 'data')
-    let server = await ServerProcess.start({ directory, context })
+    let server = await ServerProcess.start({ directory, settings: NO_RESERVE, context })
     await subscribeAndLeave(server.port, 'reader', 1)
     const publishers = ['p0', 'p1'].map((name) => new Publisher(name, { qos: 1, payloadBytes, window: 100 }))
     for (const publisher of publishers) await publisher.connect(server.port)
@@ -44,7 +47,7 @@ for (const { sizeMiB, payloadBytes } of [
     assert.ok(lastLine(server).includes(directory), 'the last line names the disk')
 
     // Without room the node may start or refuse, but must say why it refuses.
-    const cramped = await ServerProcess.spawn({ directory, context })
+    const cramped = await ServerProcess.spawn({ directory, settings: NO_RESERVE, context })
     const started = await cramped.untilReady().then(
       () => true,
       () => false,
@@ -54,7 +57,7 @@ for (const { sizeMiB, payloadBytes } of [
     context.diagnostic(`on the full disk: ${started ? `started, stopped with ${await cramped.exited}` : lastLine(cramped)}`)
 
     disk.resize(sizeMiB + 300)
-    server = await ServerProcess.start({ directory, context })
+    server = await ServerProcess.start({ directory, settings: NO_RESERVE, context })
     await assertNothingLost(server, publishers)
     assert.equal(await server.stop(), 0)
   })
@@ -111,8 +114,8 @@ test('R48 a sync of the store fails while stopping: the process says so and fail
   assert.equal(await server.stop(), 0)
 })
 
-test('R48 a sync of a table of the store fails under load: the process ends by itself and names it, and nothing acknowledged is lost', {
-  timeout: 60_000,
+test('R48 a sync of a table of the store fails under load: the process ends by itself and names the store, and nothing acknowledged is lost', {
+  timeout: 120_000,
 }, async (context) => {
   const { faulty, directory } = faultySync(context) ?? {}
   if (faulty === undefined || directory === undefined) return
@@ -124,7 +127,8 @@ test('R48 a sync of a table of the store fails under load: the process ends by i
   await publisher.connect(server.port)
   assert.equal(await server.exited, 1)
   context.diagnostic(`${publisher.acknowledged.size} acknowledged; ${lastLine(server)}`)
-  assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|Input\/output error)/i)
+  // RocksDB tries the flush again for ever and tells nobody: it is the deadline of calls that ends this.
+  assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|Input\/output error|the store in .* has not answered)/i)
 
   await publisher.untilClosed()
   server = await ServerProcess.start({ directory, context })

@@ -29,7 +29,7 @@ const WRONG = 40
 const OF: Readonly<Record<'connect' | 'will' | 'publish' | 'subscribe' | 'ack' | 'disconnect' | 'auth', readonly PropertyName[]>> = {
   connect: [
     ...(['sessionExpiry', 'receiveMaximum', 'maximumPacketSize', 'topicAliasMaximum'] as const),
-    ...(['requestResponseInformation', 'requestProblemInformation', 'userProperty', 'authenticationMethod', 'authenticationData'] as const),
+    ...(['requestResponseInformation', 'requestProblemInformation', 'userProperty'] as const),
   ],
   will: ['willDelay', 'payloadFormat', 'messageExpiry', 'contentType', 'responseTopic', 'correlationData', 'userProperty'],
   publish: ['payloadFormat', 'messageExpiry', 'topicAlias', 'responseTopic', 'correlationData', 'userProperty', 'contentType'],
@@ -57,7 +57,7 @@ function connectPacket(chance: Seeded, version: Version): Buffer {
     clientId: text(chance, CLIENT_IDS),
     cleanStart: chance.once(2),
     keepAliveSeconds: chance.pick([0, 0, 1, 60, 65_535]),
-    ...(version === 5 ? { properties: properties(chance, version, 'connect', 3) ?? [] } : {}),
+    ...(version === 5 ? { properties: [...(properties(chance, version, 'connect', 3) ?? []), ...method(chance)] } : {}),
     ...(chance.once(3) ? { will: will(chance, version) } : {}),
     ...(chance.once(4) ? { userName: text(chance, ['u', '']), ...(chance.once(2) ? { password: chance.bytes(8) } : {}) } : {}),
     ...(chance.once(WRONG) ? { flags: chance.below(256) } : {}),
@@ -65,6 +65,15 @@ function connectPacket(chance: Seeded, version: Version): Buffer {
     ...(chance.once(WRONG) ? { protocolName: chance.pick(['', 'MQIsdp', 'MQTT', 'HTTP']) } : {}),
   })
 }
+
+/** Enhanced authentication, which no session of an attacker completes. */
+const method = (chance: Seeded): Properties =>
+  chance.once(15)
+    ? [
+        ['authenticationMethod', chance.pick(['SCRAM-SHA-256', 'none'])],
+        ['authenticationData', chance.bytes(40)],
+      ]
+    : []
 
 const will = (chance: Seeded, version: Version) => ({
   topic: text(chance, TOPICS),

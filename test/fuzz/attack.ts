@@ -9,6 +9,8 @@ export interface Attack {
   readonly chunks: readonly Buffer[]
   /** `end` says that nothing more comes and waits for the server; `destroy` just goes, and does not read what is on its way. */
   readonly ending: 'end' | 'destroy'
+  /** Between the last chunk and the end: what comes late enough to be handled, and what is cut off in the middle. */
+  readonly lingerMs: number
 }
 
 /** How long the server may take to close a connection whose client has closed its half. */
@@ -20,7 +22,7 @@ export function attackOf(seed: number): Attack {
   // Some sessions stay valid: they lead others to the places that the damaged ones never reach.
   const damages = chance.once(3) ? 0 : 1 + chance.below(4)
   for (let left = damages; left > 0 && packets.length > 0; left--) damage(chance, packets)
-  return { chunks: cut(chance, Buffer.concat(packets)), ending: chance.once(3) ? 'destroy' : 'end' }
+  return { chunks: cut(chance, Buffer.concat(packets)), ending: chance.once(3) ? 'destroy' : 'end', lingerMs: chance.pick([0, 1, 20, 60]) }
 }
 
 /** Damages one packet, or the order of two. */
@@ -118,7 +120,7 @@ function cut(chance: Seeded, bytes: Buffer): readonly Buffer[] {
 }
 
 /** Does it. Resolves when the connection is gone; rejects when the server keeps it open. */
-export function perform({ chunks, ending }: Attack, port: number): Promise<void> {
+export function perform({ chunks, ending, lingerMs }: Attack, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true })
     const timer = setTimeout(() => {
@@ -131,14 +133,14 @@ export function perform({ chunks, ending }: Attack, port: number): Promise<void>
       resolve()
     })
     socket.resume()
+    const leave = (): unknown => (ending === 'end' ? socket.end() : socket.destroy())
     let at = 0
     const next = (): void => {
       const chunk = chunks[at]
       at++
       if (socket.destroyed) return
       if (chunk !== undefined) socket.write(chunk, () => setImmediate(next))
-      else if (ending === 'end') socket.end()
-      else socket.destroy()
+      else setTimeout(leave, lingerMs)
     }
     socket.on('connect', next)
   })

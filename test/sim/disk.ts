@@ -79,6 +79,10 @@ export class SimDisk implements Disk {
     return new SimFile(this, path, inode)
   }
 
+  fullPath(path: string): string {
+    return `/data/${path}`
+  }
+
   async exists(path: string): Promise<boolean> {
     await this.enter('list')
     return this.#media.names.has(path) || this.#media.directories.has(path)

@@ -20,6 +20,8 @@ export interface Disk {
   /** Opens for reading and writing. 'create' fails when the file exists, 'open' when it does not. */
   open(path: string, mode: 'create' | 'open'): Promise<DiskFile>
   exists(path: string): Promise<boolean>
+  /** What the path is outside of the data directory: the name that an operator looks for, for messages only. */
+  fullPath(path: string): string
   /** Names in a directory, sorted. Empty when there is no such directory. */
   list(directory: string): Promise<readonly string[]>
   /** Creates the directory and its parents, durably. */

@@ -128,10 +128,12 @@ function decodePublish(version: Version, first: number, fields: Fields): Publish
   assert.notEqual(qos, 3, 'both QoS bits are set [MQTT-3.3.1-4]')
   assert.ok(qos > 0 || !dup, 'DUP is set at QoS 0 [MQTT-3.3.1-2]')
   const topic = fields.text()
-  assert.match(topic, /^[^+#\0]+$/, 'a topic name has characters, none of them a wildcard')
+  assert.match(topic, /^[^+#\0]*$/, 'a topic name has no wildcard')
   const packetId = qos === 0 ? 0 : fields.uint16()
   assert.ok(qos === 0 || packetId > 0, 'PUBLISH above QoS 0 has a packet id [MQTT-2.2.1-4]')
   const properties = version === 5 ? fields.properties('publish') : []
+  const isAliased = properties.some(([name]) => name === 'topicAlias')
+  assert.ok(topic !== '' || isAliased, 'a topic name has characters, unless an alias stands for it [MQTT-3.3.2-8]')
   return { type: 'publish', topic, payload: fields.rest(), qos: qos as Qos, dup, retain: (first & 0x01) !== 0, packetId, properties }
 }
 

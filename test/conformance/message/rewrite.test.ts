@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Broker } from '../harness/broker.ts'
+import { encodePublish } from '../harness/wire.ts'
 
 const RULES = `
 [[mqtt.rewrite]]
@@ -93,4 +94,21 @@ test('SIGHUP: other rules hold at once, for connections and aliases that are the
   await client.publish('', 'by alias', { qos: 1, properties: [['topicAlias', 1]] })
   await client.publish('in/1/a', 'by topic', { qos: 1 })
   assert.deepEqual([(await client.receive()).payload, (await client.receive()).payload], ['by alias', 'by topic'])
+})
+
+test('MQTT-4.3.3-10 a QoS 2 message that was taken is answered as such, though the rules of now would refuse it', async () => {
+  const watcher = await broker.client()
+  await watcher.subscribe('taken/#', 2)
+  const { client, clientId } = await broker.persistent()
+  client.send(encodePublish(5, { topic: 'taken/a', payload: 'once', qos: 2, packetId: 5 }))
+  assert.equal((await client.take('pubrec')).reasonCode, 0)
+  client.destroy()
+  await broker.server.reload(RULES.replaceAll('"bad/#"', '"taken/#"').replace('^bad/', '^taken/a'))
+  const again = await broker.persistent({ clientId })
+  again.client.send(encodePublish(5, { topic: 'taken/a', payload: 'once', qos: 2, packetId: 5, dup: true }))
+  assert.equal((await again.client.take('pubrec')).reasonCode, 0)
+  assert.equal(await again.client.release(5), 0)
+  assert.equal(await again.client.publish('taken/a', 'refused', { qos: 2, packetId: 5 }), 0x90)
+  assert.equal((await watcher.receive()).payload, 'once')
+  assert.deepEqual(await watcher.drain(), [])
 })

@@ -161,7 +161,7 @@ test('after a write that failed the process ends, and nothing is acknowledged or
   await settled()
   assert.equal(node.crashes.length, 1)
   assert.ok(isPlatformError(node.crashes[0], ERROR_CODES.diskFailed))
-  assert.match(node.crashes[0].message, /durable log failed: input\/output error/)
+  assert.match(node.crashes[0].message, /durable log failed, and the process ends: input\/output error/)
   assert.deepEqual([node.outcomes.told, node.store.writes.length], [[], writes])
 })
 

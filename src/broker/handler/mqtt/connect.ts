@@ -65,7 +65,11 @@ export async function openSession(context: BrokerContext, link: Link, packet: Co
     cleanStart: packet.cleanStart,
     expirySeconds,
     // Whether the will may be published is asked again when it is fired (Q22).
-    will: packet.will && { ...packet.will, topic: willTopicOf(context, packet.will.topic, access.principal) ?? packet.will.topic, author: { userName, source: access.account?.source ?? 'users', address } },
+    will: packet.will && {
+      ...packet.will,
+      topic: willTopicOf(context, packet.will.topic, access.principal) ?? packet.will.topic,
+      author: { userName, source: access.account?.source ?? 'users', address },
+    },
     nowMs: context.clock.realtime(),
   })
   try {

@@ -146,7 +146,9 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     }
     this.#intake.published()
     const reasonCode = handlePublish(session, publish)
-    if (reasonCode !== REASON.success) this.disconnect(reasonCode)
+    if (reasonCode === REASON.success) return
+    if (reasonCode === REASON.protocolError) this.#context.metrics.malformedPackets.add(1)
+    this.disconnect(reasonCode)
   }
 
   onAck(type: AckType, packetId: number, reasonCode: number): void {

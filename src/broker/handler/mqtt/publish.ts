@@ -17,13 +17,11 @@ export function handlePublish(session: SessionCore, publish: PublishView): numbe
   if (publish.topicAlias > config.topicAliasMaximum) return REASON.topicAliasInvalid
   const destination = destinationOf(session, publish)
   if (destination === undefined) return REASON.protocolError
-  if (destination.refusal !== REASON.success) return refusePublish(session, publish, destination.refusal)
   // A message that is here already, under an id not yet released, is answered whatever holds by now.
-  if (
-    !session.access.mayPublish(destination.shard.topic, qos, publish.retain) &&
-    (qos < 2 || session.releases.get(publish.packetId) === undefined)
-  )
-    return denyPublish(session, publish)
+  if (qos < 2 || session.releases.get(publish.packetId) === undefined) {
+    if (destination.refusal !== REASON.success) return refusePublish(session, publish, destination.refusal)
+    if (!session.access.mayPublish(destination.shard.topic, qos, publish.retain)) return denyPublish(session, publish)
+  }
   const retain = publish.retain && mayRetain(session, publish, destination)
   // Version 5 can be told; for the others, and at QoS 0, the message is delivered and not kept, which the metric says.
   if (publish.retain && !retain && qos > 0 && session.link.explains) return refusePublish(session, publish, REASON.quotaExceeded)

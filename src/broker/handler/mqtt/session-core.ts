@@ -357,10 +357,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
       inbound.shift()
       if (type === PACKET.pubrec) {
         const release = this.releases.get(packetId)
+        for (const tag of release?.repeated.splice(0) ?? []) inbound.settle(tag, reasonCode)
         if (reasonCode !== REASON.success) this.releases.end(packetId)
         else if (release !== undefined) {
           release.stored = true
-          for (const tag of release.repeated.splice(0)) inbound.settle(tag, REASON.success)
           if (release.releasing) void this.settleRelease(packetId, release.log)
         }
       }

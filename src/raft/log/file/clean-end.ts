@@ -42,13 +42,16 @@ export class CleanEndFile {
     await file.close()
     if (bytes.length === BYTES && bytes.readUInt32BE(0) === MAGIC && bytes.readUInt32BE(CRC_AT) === crc32c(bytes, 0, 0, CRC_AT)) {
       if (bytes.readUInt32BE(4) !== VERSION)
-        throw new PlatformError(ERROR_CODES.dataVersion, `${this.#path} has format ${bytes.readUInt32BE(4)}; this version reads ${VERSION}`)
+        throw new PlatformError(
+          ERROR_CODES.dataVersion,
+          `${this.#disk.fullPath(this.#path)} has format ${bytes.readUInt32BE(4)}; this version reads ${VERSION}`,
+        )
       return { position: readUint64(bytes, 8), chain: bytes.readUInt32BE(16) }
     }
     throw new PlatformError(
       ERROR_CODES.dataDamaged,
-      `${this.#path}, which says where the log ended, is damaged. Check the disk. Remove the file to accept the log as far as its own checksums vouch for it.`,
-      { detail: { path: this.#path } },
+      `${this.#disk.fullPath(this.#path)}, which says where the log ended, is damaged. Check the disk. Remove the file to accept the log as far as its own checksums vouch for it.`,
+      { detail: { path: this.#disk.fullPath(this.#path) } },
     )
   }
 

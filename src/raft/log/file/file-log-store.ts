@@ -179,7 +179,7 @@ export class FileLogStore implements LogStore {
     if (free < this.#freeBytesMin)
       throw new PlatformError(
         ERROR_CODES.diskFull,
-        `begin a new file of the log in ${this.#directory}: ${free} bytes are free and ${this.#freeBytesMin} are needed. Nothing was written; make room and start again.`,
+        `the disk of ${this.#disk.fullPath(this.#directory)} has ${free} bytes free, and a new file of the log needs ${this.#freeBytesMin}: nothing of this write was written; free space or enlarge the disk, and start again`,
       )
     await this.#sync()
     await this.#createSegment(this.#active.end)
@@ -195,7 +195,7 @@ export class FileLogStore implements LogStore {
     await file.sync()
     await this.#disk.syncDirectory(this.#directory)
     this.#chain = chain
-    const segment = new Segment(base, file, header.length + frame.length)
+    const segment = new Segment(this.#disk, base, file, header.length + frame.length)
     segment.openingEnd = segment.size
     this.#segments.push(segment)
     this.#durable = segment.end
@@ -274,9 +274,10 @@ export class FileLogStore implements LogStore {
     if (this.#failure !== undefined)
       throw new PlatformError(
         isPlatformError(this.#failure) ? this.#failure.code : ERROR_CODES.internal,
-        `the log in ${this.#directory} failed earlier, and what is on the disk is unknown until it is opened again: ${messageOf(this.#failure)}`,
+        `the log in ${this.#disk.fullPath(this.#directory)} failed earlier, and what is on the disk is unknown until it is opened again: ${messageOf(this.#failure)}`,
         { cause: this.#failure },
       )
-    if (this.#state === 'closed') throw new PlatformError(ERROR_CODES.stopping, `the log in ${this.#directory} is closed`)
+    if (this.#state === 'closed')
+      throw new PlatformError(ERROR_CODES.stopping, `the log in ${this.#disk.fullPath(this.#directory)} is closed`)
   }
 }

@@ -83,7 +83,7 @@ async function readRun({ segment, pieces }: Run, into: Entry[]): Promise<void> {
     const data = bytes.subarray(at, at + piece.length)
     if (data.length !== piece.length || crc32c(data) !== piece.crc)
       throw damaged(
-        segment.path,
+        segment.fullPath,
         piece.position - segment.base,
         `entry ${piece.entry.index} does not match the checksum it was written with`,
       )

@@ -85,11 +85,12 @@ class Recovery {
     if (header.version !== SEGMENT_VERSION)
       throw new PlatformError(
         ERROR_CODES.dataVersion,
-        `log file ${segment.path} has format ${header.version}; this version reads ${SEGMENT_VERSION}`,
+        `log file ${segment.fullPath} has format ${header.version}; this version reads ${SEGMENT_VERSION}`,
       )
-    if (header.base !== segment.base) throw damaged(segment.path, 0, `the header is of the segment at ${header.base}: the file was renamed`)
+    if (header.base !== segment.base)
+      throw damaged(segment.fullPath, 0, `the header is of the segment at ${header.base}: the file was renamed`)
     if (this.#chain !== undefined && header.previous !== this.#chain)
-      throw damaged(segment.path, 0, 'the file does not follow on the one before it')
+      throw damaged(segment.fullPath, 0, 'the file does not follow on the one before it')
     let chain = header.crc
     for (let offset = SEGMENT_HEADER_BYTES; offset < segment.size || offset === SEGMENT_HEADER_BYTES; ) {
       const frame = await inspectFrame(window, offset, { base: segment.base, previous: chain })
@@ -106,13 +107,13 @@ class Recovery {
 
   /** Cuts what an interrupted write can have left at the end of the log; everything else is damage (R45). */
   async #judge(window: Window, segment: Segment, isLast: boolean, offset: number, flaw: Flaw): Promise<void> {
-    if (!flaw.torn) throw damaged(segment.path, offset, flaw.text)
-    if (!isLast) throw damaged(segment.path, offset, `${flaw.text}, and later files follow`)
+    if (!flaw.torn) throw damaged(segment.fullPath, offset, flaw.text)
+    if (!isLast) throw damaged(segment.fullPath, offset, `${flaw.text}, and later files follow`)
     if (this.#clean !== undefined)
-      throw damaged(segment.path, offset, `${flaw.text}, though the log was closed cleanly at position ${this.#clean.position}`)
+      throw damaged(segment.fullPath, offset, `${flaw.text}, though the log was closed cleanly at position ${this.#clean.position}`)
     const witness = await findWitness(window, flaw.searchFrom, segment.base, segment.base + offset)
     if (witness !== -1)
-      throw damaged(segment.path, offset, `${flaw.text}, and the frame at byte ${witness} was written after it had been synced`)
+      throw damaged(segment.fullPath, offset, `${flaw.text}, and the frame at byte ${witness} was written after it had been synced`)
     // A segment without its opening frame lacks the state of the groups, so it is not continued but created again.
     if (offset <= SEGMENT_HEADER_BYTES) this.#abandoned = segment
     else this.#cutAt = offset
@@ -125,7 +126,8 @@ class Recovery {
     if (last === undefined) {
       if (found.length > 1 || (this.#abandoned?.base ?? 0) > 0)
         throw this.#wrongEnd('the files before this one are missing or not complete')
-      if (this.#clean !== undefined) throw damaged(this.#directory, 0, 'all files of a log that was closed cleanly are missing')
+      if (this.#clean !== undefined)
+        throw damaged(this.#disk.fullPath(this.#directory), 0, 'all files of a log that was closed cleanly are missing')
       return
     }
     if (!this.#segments.some((segment) => segment.base === first)) {
@@ -133,17 +135,17 @@ class Recovery {
       const broken = needed.find((segment, at) => segment.base !== (needed[at - 1]?.end ?? first))
       const before = needed[needed.indexOf(broken!) - 1]
       throw before === undefined
-        ? damaged(this.#directory, 0, `the log begins at position ${first}, but no file does: files are missing`)
-        : damaged(before.path, before.size, `the file ends at position ${before.end}, but the next one begins at ${broken!.base}`)
+        ? damaged(this.#disk.fullPath(this.#directory), 0, `the log begins at position ${first}, but no file does: files are missing`)
+        : damaged(before.fullPath, before.size, `the file ends at position ${before.end}, but the next one begins at ${broken!.base}`)
     }
     const end = last.end
     if (this.#clean !== undefined && (this.#clean.position !== end || this.#clean.chain !== this.#chain))
-      throw damaged(last.path, last.size, `the log was closed cleanly at position ${this.#clean.position}, but it ends at ${end}`)
+      throw damaged(last.fullPath, last.size, `the log was closed cleanly at position ${this.#clean.position}, but it ends at ${end}`)
   }
 
   #wrongEnd(text: string): PlatformError {
     const last = this.#segments[this.#segments.length - 1] ?? this.#abandoned
-    return damaged(last?.path ?? this.#directory, last?.size ?? 0, text)
+    return damaged(last?.fullPath ?? this.#disk.fullPath(this.#directory), last?.size ?? 0, text)
   }
 
   async #repair(found: readonly Segment[]): Promise<void> {

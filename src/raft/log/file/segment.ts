@@ -7,6 +7,8 @@ import { type LogPosition, segmentName } from './frame.ts'
 export class Segment {
   readonly base: LogPosition
   readonly path: string
+  /** The full path, for messages. */
+  readonly fullPath: string
   readonly file: DiskFile
   /** Bytes of the file that belong to the log. */
   size: number
@@ -15,16 +17,17 @@ export class Segment {
   #readers = 0
   #retired = false
 
-  constructor(base: LogPosition, file: DiskFile, size: number) {
+  constructor(disk: Disk, base: LogPosition, file: DiskFile, size: number) {
     this.base = base
     this.path = file.path
+    this.fullPath = disk.fullPath(file.path)
     this.file = file
     this.size = size
   }
 
   static async open(disk: Disk, directory: string, base: LogPosition): Promise<Segment> {
     const file = await disk.open(`${directory}/${segmentName(base)}`, 'open')
-    return new Segment(base, file, await file.size())
+    return new Segment(disk, base, file, await file.size())
   }
 
   /** Position after the last byte. */
