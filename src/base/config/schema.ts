@@ -17,11 +17,11 @@ import {
   text,
   type ValueOf,
 } from './key.ts'
-import { AUTO_SUBSCRIBE, REWRITE } from './message-schema.ts'
-import { SHARED } from './shared-schema.ts'
 import { HOST, LISTENERS, SIMPLE_LISTENERS, TLS } from './listener-schema.ts'
+import { AUTO_SUBSCRIBE, REWRITE } from './message-schema.ts'
 import { LIMITS, MQTT_OPERATION } from './operation-schema.ts'
 import { SECURITY } from './security-schema.ts'
+import { SHARED } from './shared-schema.ts'
 
 export const SCHEMA = section('', {
   clusterName: text({

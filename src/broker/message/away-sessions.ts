@@ -9,8 +9,8 @@ import type { Logger } from '#base/port/logger'
 import type { MetaClient } from '#contract/client/meta-client'
 import { type BrokerIdentity, EXPIRY_NEVER, type Session, type SessionKey, SHARE_TENANT } from '#contract/record/session'
 import type { ShardStore } from '#storage'
-import type { ShareGroups } from './share-groups.ts'
 import type { BrokerEvents } from './events.ts'
+import type { ShareGroups } from './share-groups.ts'
 import type { WillPublisher } from './will.ts'
 
 /** Names its session and holds nothing of it: it may lie in the heap long after the client has come back. */

@@ -319,7 +319,7 @@ export class ShareGroups {
       group.hold(member.uid, heldOf(member, session.uid))
     }
     const held = members.flatMap(({ uid }) => group.held(uid))
-    const progress = progressOf(cursors, held)
+    const progress = progressOf(cursors)
     await this.#open(group, progress)
     this.#recorded(group, session)
     // A record that was lost is made anew.

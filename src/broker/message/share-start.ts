@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Puts together what meta has of shared groups when a node starts. The record of a group may be older than the cursors of its members, but it knows of
-// all that they have finished: what a session has in flight counts as handed out, whatever the record says.
+// Puts together what meta has of shared groups when a node starts. The cursors of a group are saved before those of its members, so they know of all that
+// the members have in flight or have finished. What is open and with no member was with a client that is gone.
 import type { LogId, Position } from '#contract/client/engine-client'
 import type { MetaClient, SharedMember } from '#contract/client/meta-client'
 import type { ShareProgress } from '#contract/client/share-client'
@@ -66,14 +66,8 @@ export const heldOf = ({ cursors }: StoredMember, share: number): readonly HeldR
     inFlight.filter((entry) => entry.share === share).map(({ position, qos }): HeldRecord => ({ log, position, qos })),
   )
 
-/** How far a group has got, by its own cursors and what its members hold. */
-export function progressOf(cursors: readonly Cursor[], held: readonly HeldRecord[]): readonly ShareProgress[] {
-  return cursors.map(({ log, next, inFlight }) => {
-    const open = new Set(inFlight.map(({ position }) => position))
-    for (const record of held) if (record.log === log && record.position >= next) open.add(record.position)
-    return { log, next, open: [...open].sort((a, b) => a - b) }
-  })
-}
+export const progressOf = (cursors: readonly Cursor[]): readonly ShareProgress[] =>
+  cursors.map(({ log, next, inFlight }) => ({ log, next, open: inFlight.map(({ position }) => position) }))
 
 /** What was handed out and is with nobody who is still there. None of it was sent at QoS 2: such a message is in the session that has it. */
 export function unheld(progress: readonly ShareProgress[], held: readonly HeldRecord[]): readonly HeldRecord[] {

@@ -39,7 +39,9 @@ export function createBrokerMetrics(metrics: Metrics, gauges: BrokerGauges): Bro
   metrics.gauge('robustmq_delayed_messages', 'Messages that wait for the time of their publication.', gauges.delayed)
   metrics.gauge('robustmq_subscriptions', 'Subscriptions of connected sessions.', gauges.subscriptions)
   const unretained = (limit: string): Counter =>
-    metrics.counter('robustmq_retained_refused_total', 'Messages that were not retained, by the limit that they would have exceeded.', { limit })
+    metrics.counter('robustmq_retained_refused_total', 'Messages that were not retained, by the limit that they would have exceeded.', {
+      limit,
+    })
   return Object.freeze({
     ...createOperationMetrics(metrics, gauges),
     connectionsAccepted: tally('robustmq_connections_accepted_total', 'Connections that were answered with success.'),

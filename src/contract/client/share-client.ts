@@ -8,7 +8,7 @@ export interface ShareProgress {
   readonly log: LogId
   /** Everything before it has been handed out, or is not for the group. */
   readonly next: Position
-  /** Handed out and not finished, ascending. One at or past `next` was handed out by an earlier consumer, and is left out by this one. */
+  /** Handed out and not finished, ascending. */
   readonly open: readonly Position[]
 }
 

@@ -172,7 +172,7 @@ export class SharedConsumer implements ShareConsumer {
       while (record.next()) {
         // What came back meanwhile goes first.
         if (cursor.hasReturned) return true
-        if (record.position < cursor.next || record.qos === 0 || cursor.isOpen(record.position)) continue
+        if (record.position < cursor.next || record.qos === 0) continue
         if (!this.#handOut(log, cursor, batch, record)) return false
       }
     }

@@ -83,7 +83,10 @@ export function encodeWill(will: Will): Buffer {
     .flag(will.author !== undefined)
   if (will.author !== undefined) {
     const { userName, source, address } = will.author
-    writer.text(address).flag(source === 'certificate').flag(userName !== undefined)
+    writer
+      .text(address)
+      .flag(source === 'certificate')
+      .flag(userName !== undefined)
     if (userName !== undefined) writer.text(userName)
   }
   return writer.take()
@@ -119,7 +122,10 @@ export function encodeSubscription(subscription: Subscription): Buffer {
     (subscription.exclusive ? EXCLUSIVE : 0) |
     (subscription.retainedAfter === undefined ? 0 : RETAINED_OWED) |
     (subscription.replay ? REPLAY : 0)
-  const writer = new FieldWriter(subscription.replay ? SUBSCRIPTION_REPLAY_VERSION : SUBSCRIPTION_VERSION).text(subscription.filter).uint8(subscription.qos).uint8(flags)
+  const writer = new FieldWriter(subscription.replay ? SUBSCRIPTION_REPLAY_VERSION : SUBSCRIPTION_VERSION)
+    .text(subscription.filter)
+    .uint8(subscription.qos)
+    .uint8(flags)
   writer.uint32(subscription.identifier).uint16(subscription.since.length)
   for (const { log, position } of subscription.since) writer.uint32(log).uint64(position)
   if (subscription.retainedAfter !== undefined) writer.text(subscription.retainedAfter)

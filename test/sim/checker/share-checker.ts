@@ -77,11 +77,14 @@ export class ShareChecker implements ClientObserver {
     const tracked = this.#messages.get(payload)
     if (tracked === undefined) this.#violated(client, delivered, 'nobody sent it')
     const { message, repeats } = tracked
-    if (qos > message.qos || qos > (this.#qos.get(client) ?? 0)) this.#violated(client, delivered, 'its QoS is higher than granted or published')
+    if (qos > message.qos || qos > (this.#qos.get(client) ?? 0))
+      this.#violated(client, delivered, 'its QoS is higher than granted or published')
     tracked.arrivals++
-    if (qos === 2 && ++tracked.arrivalsAtQos2 > 1) this.#violated(client, delivered, 'another member had it at QoS 2 [MQTT-4.8.2-4] [MQTT-4.8.2-5]')
+    if (qos === 2 && ++tracked.arrivalsAtQos2 > 1)
+      this.#violated(client, delivered, 'another member had it at QoS 2 [MQTT-4.8.2-4] [MQTT-4.8.2-5]')
     if (message.qos === 0 && tracked.arrivals > 1) this.#violated(client, delivered, 'another member had it at QoS 0')
-    if (this.#calm && this.#server.deaths === 0 && repeats === 0 && !duplicate && tracked.arrivals > 1) this.#violated(client, delivered, 'another member had it, and none has left')
+    if (this.#calm && this.#server.deaths === 0 && repeats === 0 && !duplicate && tracked.arrivals > 1)
+      this.#violated(client, delivered, 'another member had it, and none has left')
   }
 
   get missingCount(): number {

@@ -55,7 +55,8 @@ export class WorkerActor {
       client.connect(cleanStart, undefined)
     } else if (client.state === 'online' && client.ready && !client.isSubscribed(this.#checker.name)) {
       client.subscribe([{ filter: this.#checker.name, qos: this.#options.qos }])
-    } else if (client.state === 'online' && !this.#settling && leavesMs !== undefined && this.#random.chance(WATCH_MS / leavesMs)) this.#leave()
+    } else if (client.state === 'online' && !this.#settling && leavesMs !== undefined && this.#random.chance(WATCH_MS / leavesMs))
+      this.#leave()
     this.#later(this.#random.delayMs(client.state === 'offline' ? RECONNECT_MS : WATCH_MS))
   }
 

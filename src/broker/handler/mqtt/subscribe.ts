@@ -5,16 +5,16 @@ import type { LogId, LogPosition } from '#contract/client/engine-client'
 import type { Session, Subscription } from '#contract/record/session'
 import { type ReplayStart, replayStarts } from '../../message/replay.ts'
 import { RetainedFeed } from '../../message/retained-feed.ts'
-import { isSystemFilter } from '../../message/sys-topics.ts'
 import { isShared, parseShared } from '../../message/share-filter.ts'
+import { isSystemFilter } from '../../message/sys-topics.ts'
 import { REASON, type SubscribePacket, type SubscriptionRequest, type UnsubscribePacket } from '../../protocol/mqtt/index.ts'
 import { reviewSession } from './access-review.ts'
 import type { BrokerContext } from './context.ts'
 import { readReplay } from './replay-request.ts'
 import type { SessionCore } from './session-core.ts'
-import { tellSubscribed, tellUnsubscribed } from './subscription-events.ts'
 import type { SharedGrant } from './shared-subscriptions.ts'
 import { storedForm } from './stored-subscription.ts'
+import { tellSubscribed, tellUnsubscribed } from './subscription-events.ts'
 import { isNodeFull, requestsOf } from './subscription-limits.ts'
 import { type NamedRequest, nameFilter } from './subscription-name.ts'
 
@@ -81,9 +81,17 @@ export async function prepareSubscriptions(
   let count = session.subscriptions.size + session.shared.size + session.replays.size
   for (const named of requests) {
     const { filter } = named.request
-    const known = session.subscriptions.has(filter) || session.shared.has(filter) || session.replays.has(filter) || granted.some(({ subscription }) => subscription.filter === filter)
+    const known =
+      session.subscriptions.has(filter) ||
+      session.shared.has(filter) ||
+      session.replays.has(filter) ||
+      granted.some(({ subscription }) => subscription.filter === filter)
     const unable = replay !== undefined && isShared(filter) ? REASON.implementationSpecificError : REASON.success
-    const refusal = unable || refuse(session, named, known ? 0 : count) || (!known && isNodeFull(context) ? REASON.quotaExceeded : REASON.success) || (named.exclusive ? await claimExclusive(session, filter) : REASON.success)
+    const refusal =
+      unable ||
+      refuse(session, named, known ? 0 : count) ||
+      (!known && isNodeFull(context) ? REASON.quotaExceeded : REASON.success) ||
+      (named.exclusive ? await claimExclusive(session, filter) : REASON.success)
     const grant = refusal === REASON.success ? await register(session, named, identifier, replay) : undefined
     if (grant !== undefined) {
       if (!known) count++
@@ -199,7 +207,9 @@ export async function handleUnsubscribe(session: SessionCore, packet: Unsubscrib
   const { context } = session
   const filters = packet.filters.map((name) => nameFilter(session, name)?.filter)
   const ending = filters.flatMap((filter) =>
-    filter === undefined ? [] : (session.subscriptions.get(filter) ?? session.shared.subscription(filter) ?? session.replays.get(filter) ?? []),
+    filter === undefined
+      ? []
+      : (session.subscriptions.get(filter) ?? session.shared.subscription(filter) ?? session.replays.get(filter) ?? []),
   )
   for (const { filter } of ending) await session.shared.leaving(filter)
   if (session.persistent && ending.length > 0) {

@@ -72,23 +72,43 @@ function createGroup() {
   const clock = new ManualClock()
   const marked: CursorSource[] = []
   const counts = { queueFull: 0, retention: 0 }
-  const logger = { log: () => {}, scope: () => logger }
-  const group = new ShareGroup(1, parseShared('$share/g/t') as SharedFilter, createSharePolicy('round_robin', { range: () => 0 } as never), {
-    clock,
-    logger,
-    metrics: {
-      droppedQueueFull: { add: (by: number) => void (counts.queueFull += by) },
-      droppedRetention: { add: (by: number) => void (counts.retention += by) },
+  const counting = (name: keyof typeof counts) => ({
+    add: (by: number): void => {
+      counts[name] += by
     },
-    saver: { mark: (source: CursorSource) => marked.push(source), forget: () => {} } as unknown as CursorSaver,
-    durableLogs: new Set([LOG]),
   })
+  const logger = { log: () => {}, scope: () => logger }
+  const group = new ShareGroup(
+    1,
+    parseShared('$share/g/t') as SharedFilter,
+    createSharePolicy('round_robin', { range: () => 0 } as never),
+    {
+      clock,
+      logger,
+      metrics: {
+        droppedQueueFull: counting('queueFull'),
+        droppedRetention: counting('retention'),
+      },
+      saver: { mark: (source: CursorSource) => marked.push(source), forget: () => {} } as unknown as CursorSaver,
+      durableLogs: new Set([LOG]),
+    },
+  )
   group.attach(consumer)
   /** Offers one record; its position is the number of records before it. */
   let next = 0
   const offer = (qos: number, expiryMs = 0): boolean => {
     const builder = new RecordBatchBuilder()
-    builder.append(builder.topic('t'), qos | (expiryMs === 0 ? 0 : ATTRIBUTE.expiry), 1, expiryMs, -1, Buffer.alloc(0), Buffer.from('x'), 0, 1)
+    builder.append(
+      builder.topic('t'),
+      qos | (expiryMs === 0 ? 0 : ATTRIBUTE.expiry),
+      1,
+      expiryMs,
+      -1,
+      Buffer.alloc(0),
+      Buffer.from('x'),
+      0,
+      1,
+    )
     const batch = builder.build()
     batch.stamp(next, 0, 1)
     const cursor = new RecordCursor()
@@ -169,7 +189,13 @@ suite('offering', () => {
       { log: LOG, position: 4, qos: 1 },
       { log: LOG, position: 2, qos: 1 },
     ])
-    assert.deepEqual([consumer.finished, consumer.returned], [[0, 1], [4, 2]])
+    assert.deepEqual(
+      [consumer.finished, consumer.returned],
+      [
+        [0, 1],
+        [4, 2],
+      ],
+    )
   })
 
   test('MQTT-3.3.2-5 a message whose time ran out is nobody’s', () => {

@@ -13,7 +13,11 @@ const drawing = (...draws: readonly number[]): Random => {
 const NONE = drawing()
 
 /** Whom a group of `count` members asks first for messages of these topics and publishers, each of which it takes. */
-const chosen = (policy: SharePolicy, count: number, messages: readonly (readonly [topic: string, publisher: number])[]): readonly number[] =>
+const chosen = (
+  policy: SharePolicy,
+  count: number,
+  messages: readonly (readonly [topic: string, publisher: number])[],
+): readonly number[] =>
   messages.map(([topic, publisher]) => {
     const at = policy.first(count, topic, publisher)
     policy.taken(at)
