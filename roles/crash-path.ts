@@ -13,6 +13,8 @@ export interface CrashPathEffects {
   readonly say: (line: string) => void
   readonly after: (delayMs: number, fire: () => void) => void
   readonly exit: (code: number) => void
+  /** Ends the process from outside: an exit waits for threads, and those of a store that hangs never come back. */
+  readonly kill: () => void
 }
 
 export class CrashPath {
@@ -50,12 +52,12 @@ export class CrashPath {
   #end(line: string, exitCode: number, store: Pick<Kv, 'close'> | undefined): void {
     if (this.#begun) return
     this.#begun = true
-    const { say, after, exit } = this.#effects
+    const { say, after, exit, kill } = this.#effects
     say(line)
     const leave = (): void => exit(exitCode)
     if (store === undefined) leave()
     else {
-      after(CLOSE_MS, leave)
+      after(CLOSE_MS, kill)
       // How the store closed does not matter any more.
       store.close().then(leave, leave)
     }

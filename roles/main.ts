@@ -20,7 +20,12 @@ const EXIT = { clean: 0, failure: 1, usage: 2 } as const
 /** npm sends the signal on that the terminal has already sent to the whole group: that is one wish, not two. */
 const SIGNAL_ECHO_MS = 100
 
-const crashPath = new CrashPath({ say, after: (delayMs, fire) => setTimeout(fire, delayMs), exit: (code) => process.exit(code) })
+const crashPath = new CrashPath({
+  say,
+  after: (delayMs, fire) => setTimeout(fire, delayMs),
+  exit: (code) => process.exit(code),
+  kill: () => process.kill(process.pid, 'SIGKILL'),
+})
 
 process.on('uncaughtException', crash)
 process.on('unhandledRejection', crash)

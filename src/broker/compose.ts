@@ -147,10 +147,12 @@ function composeDelivery(
   const { clock, random } = ports
   const table = new SubscriptionTable()
   const sessions = new SessionRegistry()
+  const subscriptions = (): number => table.size + shares.memberCount
   const metrics = createBrokerMetrics(ports.metrics, {
     connections,
     sessions: () => sessions.connected,
-    subscriptions: () => table.size,
+    subscriptions,
+    sharedGroups: () => shares.size,
     delayed: () => delayed.count,
     diskAlarm: () => Number(operation.diskAlarm.raised),
     banned: () => operation.flapping.banned,
@@ -163,7 +165,7 @@ function composeDelivery(
   const figures = {
     connected: () => sessions.connected,
     sessions: () => sessions.connected + context().away.size,
-    subscriptions: () => table.size,
+    subscriptions,
     retained: () => meta.retainedCount(),
   }
   const isWatched = (): boolean => table.hasBranch('$SYS') || shares.size > 0

@@ -40,7 +40,7 @@ for (const { sizeMiB, payloadBytes } of [
     await subscribeAndLeave(server.port, 'reader', 1)
     const publishers = ['p0', 'p1'].map((name) => new Publisher(name, { qos: 1, payloadBytes, window: 100 }))
     for (const publisher of publishers) await publisher.connect(server.port)
-    assert.equal(await server.exited, 1)
+    await assertFailed(server)
     for (const publisher of publishers) await publisher.untilClosed()
     context.diagnostic(`${countAcknowledged(publishers)} acknowledged; last line: ${lastLine(server)}`)
     assert.match(lastLine(server), /^robustmq: fatal: .*(disk is full|ENOSPC|no space|bytes are free).*/i)
@@ -84,7 +84,7 @@ test('R48 a sync of the log fails: nothing is acknowledged after it, the process
   faulty.breakDisk()
   late.send({ cmd: 'publish', topic: 'load/late', payload: 'late:1', qos: 1, dup: false, retain: false, messageId: 1 })
   assert.deepEqual(await late.untilClosed(), [], 'a message that was sent after the disk had failed is not acknowledged')
-  assert.equal(await server.exited, 1)
+  await assertFailed(server)
   context.diagnostic(lastLine(server))
   assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|sync)/i)
   assert.ok(lastLine(server).includes(join(directory, 'wal')), 'the last line names the file')
@@ -125,7 +125,7 @@ test('R48 a sync of a table of the store fails under load: the process ends by i
   faulty.breakDisk()
   const publisher = new Publisher('p0', { qos: 1, payloadBytes: 60_000 })
   await publisher.connect(server.port)
-  assert.equal(await server.exited, 1)
+  await assertFailed(server)
   context.diagnostic(`${publisher.acknowledged.size} acknowledged; ${lastLine(server)}`)
   // RocksDB tries the flush again for ever and tells nobody: it is the deadline of calls that ends this.
   assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|Input\/output error|the store in .* has not answered)/i)
@@ -157,3 +157,9 @@ test('Q1 a power cut takes what was never synced, again and again: every acknowl
   await assertNothingLost(server, publishers)
   assert.equal(await server.stop(), 0)
 })
+
+/** Exit code 1; killed by itself where the store hangs, whose threads an exit would wait for. */
+async function assertFailed(server: ServerProcess): Promise<void> {
+  const end = await server.exited
+  assert.ok(end === 1 || end === 'SIGKILL', `the process ended with ${end}`)
+}

@@ -37,6 +37,8 @@ export interface ShareServices {
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: { readonly droppedQueueFull: Pick<Counter, 'add'>; readonly droppedRetention: Pick<Counter, 'add'> }
+  /** Members whose client is connected, over all groups. */
+  readonly seats: { count: number }
   readonly saver: CursorSaver
   readonly durableLogs: ReadonlySet<LogId>
 }
@@ -112,6 +114,7 @@ export class ShareGroup implements ShareSink, CursorSource {
     this.#away.delete(member.uid)
     const seat = { member, target }
     const at = this.#seats.findIndex((other) => other.member.uid === member.uid)
+    if (at < 0) this.#services.seats.count++
     this.#seats = at < 0 ? [...this.#seats, seat] : this.#seats.with(at, seat)
     this.#reviewQos()
     this.resume()
@@ -138,6 +141,7 @@ export class ShareGroup implements ShareSink, CursorSource {
     const at = this.#seats.findIndex(({ member }) => member.uid === uid)
     if (at >= 0) {
       this.#seats = this.#seats.filter((_, place) => place !== at)
+      this.#services.seats.count--
       this.#policy.left(at)
     }
     this.#reviewQos()

@@ -3,6 +3,7 @@
 import { must } from '#base/assert'
 import { isPlatformError } from '#base/error'
 import type { Timer } from '#base/port/clock'
+import type { Counter } from '#base/port/metrics'
 import type { Random } from '#base/port/random'
 import type { LogId, Position } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
@@ -22,6 +23,11 @@ export interface ShareSettings {
 }
 
 export type ShareMeta = Pick<MetaClient, 'openSession' | 'endSession' | 'sessions' | 'sharedMembers'>
+
+/** What the groups are given, and what counts them. */
+interface RegistryServices extends Omit<ShareServices, 'seats'> {
+  readonly metrics: ShareServices['metrics'] & { readonly limits: { readonly shared_groups: Pick<Counter, 'add'> } }
+}
 
 interface Entry {
   readonly group: ShareGroup
@@ -46,7 +52,7 @@ interface AwayMember {
 export class ShareGroups {
   readonly #store: ShareClient
   readonly #meta: ShareMeta
-  readonly #services: ShareServices
+  readonly #services: ShareServices & Pick<RegistryServices, 'metrics'>
   readonly #random: Random
   readonly #settings: () => ShareSettings
   /** A group without members is forgotten after this time: nothing it is owed is left by then. */
@@ -63,14 +69,14 @@ export class ShareGroups {
   constructor(
     store: ShareClient,
     meta: ShareMeta,
-    services: ShareServices,
+    services: RegistryServices,
     random: Random,
     settings: () => ShareSettings,
     emptyMsMax: number,
   ) {
     this.#store = store
     this.#meta = meta
-    this.#services = services
+    this.#services = { ...services, seats: { count: 0 } }
     this.#random = random
     this.#settings = settings
     this.#emptyMsMax = emptyMsMax
@@ -78,6 +84,11 @@ export class ShareGroups {
 
   get size(): number {
     return this.#byName.size
+  }
+
+  /** Members whose client is connected. */
+  get memberCount(): number {
+    return this.#services.seats.count
   }
 
   /** Takes up the groups that an earlier life of this node left. Before sessions are opened or ended. */
@@ -196,7 +207,10 @@ export class ShareGroups {
   #create(shared: SharedFilter): Entry | undefined {
     const { sharedGroupsMax } = this.#settings()
     if (this.#byName.size >= sharedGroupsMax) this.#sweep()
-    if (this.#byName.size >= sharedGroupsMax) return undefined
+    if (this.#byName.size >= sharedGroupsMax) {
+      this.#services.metrics.limits.shared_groups.add(1)
+      return undefined
+    }
     const entry = this.#newEntry(shared)
     entry.opened = this.#open(entry.group, [])
     return entry

@@ -27,6 +27,7 @@ export interface BrokerGauges extends OperationGauges {
   connections(): number
   sessions(): number
   subscriptions(): number
+  sharedGroups(): number
   delayed(): number
 }
 
@@ -38,6 +39,7 @@ export function createBrokerMetrics(metrics: Metrics, gauges: BrokerGauges): Bro
   metrics.gauge('robustmq_sessions_connected', 'Sessions whose client is connected.', gauges.sessions)
   metrics.gauge('robustmq_delayed_messages', 'Messages that wait for the time of their publication.', gauges.delayed)
   metrics.gauge('robustmq_subscriptions', 'Subscriptions of connected sessions.', gauges.subscriptions)
+  metrics.gauge('robustmq_shared_groups', 'Shared groups.', gauges.sharedGroups)
   const unretained = (limit: string): Counter =>
     metrics.counter('robustmq_retained_refused_total', 'Messages that were not retained, by the limit that they would have exceeded.', {
       limit,

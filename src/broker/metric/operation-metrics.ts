@@ -26,6 +26,7 @@ export const LIMITS = Object.freeze([
   'connections_per_ip',
   'subscribe_filters',
   'subscriptions_total',
+  'shared_groups',
   'flapping',
   'disk_free',
 ] as const)

@@ -42,6 +42,8 @@ export class SharedConsumer implements ShareConsumer {
   readonly #feed: ShareFeed
   readonly #followers: Follower[] = []
   readonly #record = new RecordCursor()
+  /** A log may not be live. */
+  #behind = true
   #closed = false
 
   constructor(filter: string, sink: ShareSink, feed: ShareFeed, logs: readonly ShareLog[], progress: readonly ShareProgress[]) {
@@ -77,12 +79,18 @@ export class SharedConsumer implements ShareConsumer {
     if (!cursor.hasReturned) return
     cursor.next = next
     cursor.live = false
+    this.#behind = true
     this.#wake(follower)
   }
 
   resume(): void {
-    if (this.#closed) return
-    for (const follower of this.#followers) if (follower !== undefined && !follower.cursor.live) this.#wake(follower)
+    if (this.#closed || !this.#behind) return
+    this.#behind = false
+    for (const follower of this.#followers) {
+      if (follower === undefined || follower.cursor.live) continue
+      this.#behind = true
+      this.#wake(follower)
+    }
   }
 
   progress(): readonly ShareProgress[] {
@@ -106,6 +114,7 @@ export class SharedConsumer implements ShareConsumer {
     cursor.begin(position)
     if (this.#sink.offer(log, batch, record)) return true
     cursor.refused(position)
+    this.#behind = true
     return false
   }
 

@@ -9,6 +9,7 @@ import { encodeAck, OPTION, type Properties } from '../harness/wire.ts'
 
 const broker = new Broker(5, ['mqtt.shared_redelivery_after=never'])
 const impatient = new Broker(5, ['mqtt.shared_redelivery_after=0s'])
+const sticky = new Broker(5, ['mqtt.shared_redelivery_after=1s', 'mqtt.shared_policy=sticky'])
 const without = new Broker(5, ['mqtt.shared_available=false'])
 
 const LASTING: Properties = [['sessionExpiry', 600]]
@@ -175,6 +176,37 @@ suite('who gets a message', { concurrency: true }, () => {
     const got: string[] = []
     for (let count = 0; count < sent.length; count++) got.push((await client.receive()).payload)
     assert.deepEqual(got, sent)
+  })
+})
+
+suite('settings', { concurrency: true }, () => {
+  test('mqtt.shared_policy decides who is asked first', async () => {
+    const topic = sticky.name()
+    const members = [await member(`$share/g/${topic}`, 1, sticky), await member(`$share/g/${topic}`, 1, sticky)] as const
+    const sent = await publishAll(await sticky.client(), topic, 4)
+    for (const payload of sent) assert.equal((await members[0].receive()).payload, payload)
+    assert.deepEqual(payloads(await members[1].drain()), [])
+    members[0].destroy()
+    await publishAll(await sticky.client(), topic, 2)
+    for (const payload of ['m0', 'm1']) assert.equal((await members[1].receive()).payload, payload)
+  })
+
+  test('mqtt.shared_redelivery_after: QoS 1 messages wait that long for their client, then go to others', async () => {
+    const topic = sticky.name()
+    const name = `$share/g/${topic}`
+    const { client, clientId } = await sticky.connect({ properties: LASTING })
+    await client.subscribe(name, 1)
+    const other = await member(name, 1, sticky)
+    await (await sticky.client()).publish(topic, 'waits', { qos: 1 })
+    await client.take('publish')
+    client.destroy()
+    const back = await sticky.connect({ clientId, cleanStart: false, properties: LASTING })
+    assert.equal((await back.client.take('publish')).dup, true)
+    assert.deepEqual(payloads(await other.drain()), [])
+    back.client.destroy()
+    assert.equal((await other.receive()).payload, 'waits')
+    const late = await sticky.connect({ clientId, cleanStart: false, properties: LASTING })
+    assert.deepEqual(payloads(await late.client.drain()), [])
   })
 })
 

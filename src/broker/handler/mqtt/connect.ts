@@ -111,8 +111,10 @@ async function takeUp(
     context.shares.ended([previous.uid])
     await context.store.forget([previous.uid])
   }
-  const seats = await session.shared.reclaim(allowed.filter(({ filter }) => isShared(filter)))
-  const automatic = await prepareAutomatic(session)
+  const { seats, automatic } = await claimAll(session, allowed).catch((error: unknown) => {
+    session.shared.close()
+    throw error
+  })
   // From here to the CONNACK nothing else runs: the session is live from exactly where its cursors are taken up.
   if (opened.present) {
     session.restore(opened.cursors)
@@ -131,6 +133,12 @@ async function takeUp(
   }
   if (automatic !== undefined) for (const feed of activateSubscriptions(session, automatic)) session.feeds.add(feed)
   return session
+}
+
+/** The last that has to be waited for: seats in the groups of an earlier connection, and the subscriptions that a client gets without asking. */
+async function claimAll(session: SessionCore, allowed: readonly Subscription[]) {
+  const seats = await session.shared.reclaim(allowed.filter(({ filter }) => isShared(filter)))
+  return { seats, automatic: await prepareAutomatic(session) }
 }
 
 /** The subscriptions of an earlier connection that its client may still have; the others end (Q22). */

@@ -16,8 +16,8 @@ export function requestsOf(session: SessionCore, { filters }: SubscribePacket): 
 }
 
 /** Whether the node takes no further subscription. */
-export function isNodeFull({ table, config, metrics }: BrokerContext): boolean {
-  if (table.size < config.subscriptionsTotalMax) return false
+export function isNodeFull({ table, shares, config, metrics }: BrokerContext): boolean {
+  if (table.size + shares.memberCount < config.subscriptionsTotalMax) return false
   metrics.limits.subscriptions_total.add(1)
   return true
 }

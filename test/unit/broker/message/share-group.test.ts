@@ -89,6 +89,7 @@ function createGroup() {
         droppedQueueFull: counting('queueFull'),
         droppedRetention: counting('retention'),
       },
+      seats: { count: 0 },
       saver: { mark: (source: CursorSource) => marked.push(source), forget: () => {} } as unknown as CursorSaver,
       durableLogs: new Set([LOG]),
     },
