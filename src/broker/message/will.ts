@@ -46,9 +46,9 @@ export class WillPublisher {
     await this.#store.release(session.uid, sequence, undefined)
   }
 
-  /** Publishes a will that is no longer in any session. */
+  /** Publishes a will that is no longer in any session. Under its sequence, so that one that is on its way already is not stored again. */
   async publishTaken(session: Session, will: Will): Promise<void> {
-    if (this.#mayFire(session, will)) await this.#append(session.uid, will, -1)
+    if (this.#mayFire(session, will)) await this.#append(session.uid, will, WILL_SEQUENCE + session.epoch)
   }
 
   #append(publisher: number, will: Will, sequence: number): Promise<void> {
