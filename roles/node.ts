@@ -51,6 +51,7 @@ export class Node {
 
   /** Stops what was started, in reverse. Takes at most STOP_MS_MAX; never rejects. Repeated calls share one stop. */
   stop(): Promise<StopOutcome> {
+    if (this.#state === 'starting') this.#components[this.#startedCount - 1]?.interrupt?.()
     this.#state = 'stopping'
     this.#stopping ??= this.#stopInTime()
     return this.#stopping

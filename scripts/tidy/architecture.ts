@@ -40,9 +40,11 @@ export interface Part {
 export const PARTS: Readonly<Record<string, readonly Part[]>> = {
   raft: [
     { part: 'index.ts', mayImport: ['*'] },
-    { part: 'host', mayImport: ['group', '', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
-    { part: 'group', mayImport: ['', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    { part: 'host', mayImport: ['group', 'peer/', '', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    { part: 'group', mayImport: ['peer/', '', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    { part: 'peer/', mayImport: ['', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
     { part: '', mayImport: ['core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    { part: 'wire/', mayImport: ['core/message.ts'] },
     { part: 'log/', mayImport: ['core/message.ts', 'log-store.ts'] },
     { part: 'log-store.ts', mayImport: ['core/message.ts'] },
     { part: 'state-machine.ts', mayImport: ['core/message.ts'] },
@@ -103,6 +105,7 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   ws: ['src/runtime/', 'src/server/'],
   hono: ['src/server/', '*-admin.ts'],
   '@hono/node-server': ['src/server/', '*-admin.ts'],
+  '@grpc/grpc-js': ['src/server/grpc/'],
   'mqtt-packet': ['src/broker/protocol/mqtt/'],
 }
 

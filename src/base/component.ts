@@ -6,6 +6,8 @@ export interface Component {
   readonly name: string
   /** Resolves when the component can serve. */
   start(): Promise<void>
+  /** The node is to stop while `start` is under way. For a component whose start may wait for others: it lets it end soon, by a rejection. */
+  interrupt?(): void
   /** Resolves when nothing of it runs any more and what it owes is durable. */
   stop(): Promise<void>
   /**

@@ -1,17 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
-// Drives one group: hands the core's work to the write pipeline, applies what is committed, and answers who waited for it.
+// Drives one group: hands the core's work to the write pipeline and to the peers, applies what is committed, and answers who waited for it.
 import { assert, must } from '#base/assert'
-import { messageOf, PlatformError } from '#base/error'
-import { ERROR_CODES, type ErrorCode } from '#base/error-code'
-import { type Entry, type GroupId, type LogIndex, type NodeId, TERM_NONE, type Term } from './core/message.ts'
-import { RaftCore, type RaftLimits, type RefusedReason } from './core/raft-core.ts'
-import type { ReadNumber } from './core/read-index.ts'
+import { messageOf, type PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import { Applier } from './applier.ts'
+import { Conditions } from './conditions.ts'
+import type { ConfChange } from './core/conf-change.ts'
+import type { Role } from './core/election.ts'
+import {
+  type ConfState,
+  type Entry,
+  type GroupId,
+  type LogIndex,
+  NODE_NONE,
+  type NodeId,
+  type SnapshotOffer,
+  TERM_NONE,
+  type Term,
+} from './core/message.ts'
+import { type EntryLoad, RaftCore, type RaftLimits, type RaftTiming } from './core/raft-core.ts'
 import type { Ready } from './core/ready.ts'
 import type { LogStore, RecoveredGroup } from './log-store.ts'
+import { GroupPeers, type Leading, type PeerLink } from './peer/group-peers.ts'
+import { Installation } from './peer/installation.ts'
+import type { SnapshotGroup } from './peer/snapshot-exchange.ts'
 import { PendingProposals, type ProposalWaiter } from './pending-proposals.ts'
+import { ReadWaiters } from './read-waiters.ts'
+import { type GroupRefusal, groupError, groupRefusal } from './refusal.ts'
 import type { StateMachine } from './state-machine.ts'
+import type { PeerMessage } from './wire/peer-message.ts'
 
-/** A replicated group, for those who write to it and read from it. */
+/** What a replica knows about its group. */
+export interface GroupStatus {
+  readonly id: GroupId
+  readonly role: Role
+  readonly term: Term
+  /** NODE_NONE while nobody is known to lead. */
+  readonly leader: NodeId
+  readonly commit: LogIndex
+  readonly applied: LogIndex
+  readonly lastIndex: LogIndex
+  readonly conf: ConfState
+}
+
+/** A replicated group, for those who write to it and read from it. Any replica may be asked: it passes on what only the leader can do. */
 export interface RaftGroup {
   readonly id: GroupId
   /** Whether this replica leads and has applied all entries of earlier terms. */
@@ -25,40 +57,48 @@ export interface RaftGroup {
   propose(data: Buffer, waiter: ProposalWaiter): void
   /** Resolves when everything committed at the time of the call is applied. Rejects with notLeader, proposalDropped, notReady or stopping. */
   readIndex(): Promise<void>
+  status(): GroupStatus
+  /** Only on the leader. Resolves when the change is committed and in effect. Rejects with notLeader, conflict, invalid or outcomeUnknown. */
+  changeMembers(change: ConfChange): Promise<void>
+  /** Only on the leader. Resolves when this replica leads no more. Rejects with notLeader, invalid or outcomeUnknown. */
+  transferLeadership(to: NodeId): Promise<void>
 }
 
 export interface GroupOptions {
   readonly id: GroupId
   readonly node: NodeId
   readonly limits: RaftLimits
+  readonly timing: RaftTiming
+  /** An integer in [min, max], for the timeouts of elections. */
+  readonly random: (min: number, max: number) => number
   /** Most bytes of one call of the state machine. */
   readonly applyBytesMax: number
+  /** Absent on a node that has no others. */
+  readonly link: PeerLink | undefined
   /** The group has something to write. */
   readonly schedule: (group: GroupDriver) => void
   readonly onRefused: () => void
   readonly crash: (reason: Error) => void
 }
 
-interface Watcher {
-  readonly isDue: () => boolean
-  readonly resolve: () => void
-  readonly reject: (reason: Error) => void
-}
+/** An answer of another replica is awaited for so many times the timeout of an election. */
+const ANSWER_TIMEOUTS = 3
 
-export class GroupDriver implements RaftGroup {
+export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   readonly #machine: StateMachine
   readonly #store: LogStore
   readonly #options: GroupOptions
+  readonly #applier: Applier
+  readonly #conditions = new Conditions()
+  readonly #proposals = new PendingProposals()
+  readonly #reads = new ReadWaiters()
+  /** Undefined on a node that has no others. */
+  readonly #peers: GroupPeers | undefined
+  readonly #installation: Installation | undefined
   /** Undefined until the group is restored. */
   #core: RaftCore | undefined
   #inFlight: Ready | undefined
-  /** One call of the state machine at a time; none after a failure. */
-  #state: 'idle' | 'applying' | 'halted' = 'idle'
-  #haltReason: Error | undefined
   #stopping = false
-  readonly #proposals = new PendingProposals()
-  readonly #reads = new Map<ReadNumber, { resolve: () => void; reject: (error: PlatformError) => void }>()
-  #watchers: Watcher[] = []
   /** The term whose leadership the state machine was told of, or TERM_NONE. */
   #announcedTerm: Term = TERM_NONE
   /** The start of the log in the store. */
@@ -68,6 +108,29 @@ export class GroupDriver implements RaftGroup {
     this.#machine = machine
     this.#store = store
     this.#options = options
+    const { id, link, limits, timing, crash } = options
+    this.#applier = new Applier(machine, store, {
+      id,
+      bytesMax: options.applyBytesMax,
+      next: () => this.#restored.nextCommitted(options.applyBytesMax),
+      appliedIndex: () => this.applied,
+      applied: (entries, replies) => this.#applied(entries, replies),
+      settled: () => this.#conditions.look(),
+      crash,
+    })
+    if (link !== undefined) {
+      const onInstalled = (): void => options.schedule(this)
+      this.#installation = new Installation({ applier: this.#applier, conditions: this.#conditions, link, onInstalled, crash })
+      this.#peers = new GroupPeers({
+        group: id,
+        machine,
+        link,
+        proposals: this.#proposals,
+        reads: this.#reads,
+        answerTicks: ANSWER_TIMEOUTS * timing.electionTicks,
+        requestsMax: limits.readsMax,
+      })
+    }
   }
 
   get id(): GroupId {
@@ -94,6 +157,11 @@ export class GroupDriver implements RaftGroup {
     return this.#core?.needsTicks ?? false
   }
 
+  status(): GroupStatus {
+    const { role, term, leader, commit, applied, lastIndex, conf } = this.#restored
+    return { id: this.id, role, term, leader, commit, applied, lastIndex, conf }
+  }
+
   propose(data: Buffer, waiter: ProposalWaiter): void {
     const core = this.#core
     if (core === undefined || this.#stopping) {
@@ -101,32 +169,59 @@ export class GroupDriver implements RaftGroup {
       return
     }
     const outcome = core.propose(data)
-    if (outcome.kind === 'refused') {
+    if (outcome.kind === 'appended') {
+      this.#proposals.add(outcome.index, outcome.term, waiter, this.#peers?.now)
+      this.#touch(core)
+    } else if (outcome.reason === 'notLeader' && this.#peers !== undefined && this.#knowsOtherLeader(core)) {
+      this.#peers.propose(core.leader, data, waiter)
+    } else {
       this.#refuse(waiter, this.#refusal(outcome.reason))
-      return
     }
-    this.#proposals.add(outcome.index, outcome.term, waiter)
-    this.#options.schedule(this)
   }
 
-  readIndex(): Promise<void> {
+  async readIndex(): Promise<void> {
+    const core = this.#core
+    if (core === undefined || this.#stopping) throw this.#unavailable()
+    const outcome = core.readIndex()
+    if (outcome.kind === 'accepted') {
+      const decided = this.#reads.decided(outcome.read)
+      this.#touch(core)
+      return decided
+    }
+    if (outcome.reason !== 'notLeader' || this.#peers === undefined || !this.#knowsOtherLeader(core)) throw this.#refusal(outcome.reason)
+    return this.#peers.read(core.leader, () => core.applied)
+  }
+
+  changeMembers(change: ConfChange): Promise<void> {
     const core = this.#core
     if (core === undefined || this.#stopping) return Promise.reject(this.#unavailable())
-    const outcome = core.readIndex()
+    const outcome = core.proposeConf(change)
     if (outcome.kind === 'refused') return Promise.reject(this.#refusal(outcome.reason))
     return new Promise((resolve, reject) => {
-      this.#reads.set(outcome.read, { resolve, reject })
-      this.#settleReads(core)
+      this.#proposals.add(outcome.index, outcome.term, { committed: () => resolve(), failed: reject }, this.#peers?.now)
+      this.#touch(core)
     })
+  }
+
+  async transferLeadership(to: NodeId): Promise<void> {
+    const core = this.#core
+    if (core === undefined) throw this.#unavailable()
+    if (core.role !== 'leader') throw this.#refusal('notLeader')
+    if (core.transfer(to) === 'refused')
+      throw groupError(this.id, ERROR_CODES.invalid, `cannot be led by node ${to}: it is no other voter of the group`)
+    this.#touch(core)
+    await this.#conditions.until(() => core.role !== 'leader' || !core.isTransferring)
+    if (core.role === 'leader')
+      throw groupError(this.id, ERROR_CODES.outcomeUnknown, `is still led by this node: node ${to} did not take over in time`)
   }
 
   /** Takes up where the log store and the state machine stand. What is committed above the state machine is applied from the log. */
   restore(recovered: RecoveredGroup, applied: LogIndex): void {
     assert(this.#core === undefined, 'a group is restored once')
-    const { hardState, start, lastIndex } = recovered
-    const { id, node, limits } = this.#options
+    const { hardState, start, lastIndex, confEntries } = recovered
+    const { id, node, limits, timing, random } = this.#options
     const stable = { term: (index: LogIndex): Term | undefined => this.#store.term(id, index) }
-    this.#core = new RaftCore({ node, hardState, start, lastIndex, applied, stable, limits })
+    this.#core = new RaftCore({ node, hardState, start, lastIndex, applied, confEntries, stable, limits, timing, random })
     this.#durableStart = start.index
     this.applyCommitted()
   }
@@ -134,13 +229,52 @@ export class GroupDriver implements RaftGroup {
   tick(): void {
     const core = this.#restored
     core.tick()
-    if (core.hasReady()) this.#options.schedule(this)
+    this.#peers?.tick()
+    if (core.role === 'leader') this.#peers?.tellHash(core.applied, this.#others(core))
+    this.#touch(core)
+    this.#conditions.look()
+  }
+
+  /** A message of another node's driver of this group. */
+  onMessage(from: NodeId, message: PeerMessage): void {
+    const core = this.#core
+    const peers = this.#peers
+    if (core === undefined || peers === undefined || this.#applier.isHalted) return
+    if (message.kind === 'consensus') {
+      core.step(message.message)
+      this.#touch(core)
+      this.applyCommitted()
+      return
+    }
+    this.#orCrash(() => peers.onMessage(from, message, core.applied, this))
+  }
+
+  unreachable(node: NodeId): void {
+    this.#core?.unreachable(node)
+    this.#peers?.unreachable(node)
+  }
+
+  /** Gives everything that may leave now to the link. */
+  emit(): void {
+    const core = this.#restored
+    const link = must(this.#peers, 'only a group with peers has output').link
+    if (!core.hasOutput()) return
+    const { messages, loads, snapshotsTo } = core.takeOutput()
+    for (const message of messages) link.send(message.to, { kind: 'consensus', group: this.id, message })
+    for (const load of loads) this.#load(core, load)
+    for (const to of snapshotsTo) link.sendSnapshot(to)
   }
 
   collect(): Ready | undefined {
     const core = this.#restored
+    if (this.#installation?.isUnderWay === true) {
+      this.#inFlight = this.#installation.take()
+      return this.#inFlight
+    }
     if (!core.hasReady()) return undefined
-    this.#inFlight = core.ready()
+    const ready = core.ready()
+    if (ready.snapshot === undefined) this.#inFlight = ready
+    else must(this.#installation, 'only a group with peers is sent snapshots').begin(ready)
     return this.#inFlight
   }
 
@@ -150,23 +284,37 @@ export class GroupDriver implements RaftGroup {
     this.#inFlight = undefined
     if (ready.start !== undefined) this.#durableStart = ready.start.index
     core.advance()
-    if (core.hasReady()) this.#options.schedule(this)
+    if (ready.snapshot !== undefined) {
+      this.#proposals.abandon(0, ready.snapshot.index)
+      this.#reads.applied(core.applied)
+      this.#installation?.done()
+    }
+    for (const message of ready.messagesAfterPersist) {
+      if (message.to !== this.#options.node) this.#peers?.link.send(message.to, { kind: 'consensus', group: this.id, message })
+    }
+    this.#touch(core)
   }
 
   applyCommitted(): void {
-    const core = this.#restored
-    while (this.#state === 'idle') {
-      const page = core.nextCommitted(this.#options.applyBytesMax)
-      if (page === undefined) break
-      if (page.kind === 'held') this.#apply(core, page.entries)
-      else this.#replay(core, page.from, page.to)
-    }
-    this.#look()
+    this.#applier.run()
+    this.#conditions.look()
   }
 
-  /** Resolves when this replica leads and has applied all entries of earlier terms. */
-  serving(): Promise<void> {
-    return this.#until(() => this.leads)
+  /** Resolves when requests can be served: this replica leads, or has caught up with one that does. */
+  async serving(): Promise<void> {
+    if (this.#peers === undefined) return this.#conditions.until(() => this.leads)
+    const core = this.#restored
+    while (!this.leads) {
+      await this.#conditions.until(() => this.leads || this.#knowsOtherLeader(core))
+      try {
+        await this.readIndex()
+        return
+      } catch (error) {
+        if (this.#applier.isHalted || this.#stopping) throw error
+        const { now } = this.#peers
+        await this.#conditions.until(() => this.leads || (this.#peers?.now ?? 0) > now)
+      }
+    }
   }
 
   async compact(): Promise<void> {
@@ -176,7 +324,7 @@ export class GroupDriver implements RaftGroup {
     const index = Math.min(covered, core.applied)
     if (!core.compact(index)) return
     this.#options.schedule(this)
-    await this.#until(() => this.#durableStart >= index)
+    await this.#conditions.until(() => this.#durableStart >= index)
   }
 
   /** Takes no proposals and reads any more. */
@@ -184,75 +332,131 @@ export class GroupDriver implements RaftGroup {
     this.#stopping = true
   }
 
-  /** Resolves when everything accepted is durable, applied and answered. */
-  settled(): Promise<void> {
+  /** Ends the wait for others of `serving`. */
+  interrupt(): void {
+    this.refuse()
+    this.#conditions.fail(this.#unavailable())
+  }
+
+  /** Lets another voter lead, if this replica does and it is done within so many ticks. */
+  async handOver(ticksMax: number): Promise<void> {
     const core = this.#restored
-    const owesNothing = (): boolean => this.#proposals.count === 0 && this.#reads.size === 0
-    return this.#until(() => this.#state === 'idle' && this.#inFlight === undefined && !core.hasReady() && owesNothing())
+    const peers = this.#peers
+    if (peers === undefined || core.role !== 'leader') return
+    const to = core.conf.voters.find((voter) => voter !== this.#options.node && core.transfer(voter) === 'started')
+    if (to === undefined) return
+    this.#touch(core)
+    const end = peers.now + ticksMax
+    await this.#conditions.until(() => core.role !== 'leader' || peers.now >= end)
+  }
+
+  /** Resolves when everything accepted is durable, applied and answered; with other replicas, also when it was not within so many ticks. */
+  settled(ticksMax: number): Promise<void> {
+    const core = this.#restored
+    const peers = this.#peers
+    const end = (peers?.now ?? 0) + ticksMax
+    const isOver = (): boolean => peers !== undefined && peers.now >= end
+    const owesNothing = (): boolean => this.#proposals.count === 0 && this.#reads.count === 0 && (peers?.count ?? 0) === 0
+    const isWritten = (): boolean => this.#inFlight === undefined && !core.hasReady()
+    return this.#conditions.until(() => this.#applier.isIdle && ((isWritten() && owesNothing()) || isOver()))
   }
 
   /** The process is ending: nothing is applied or answered any more. */
   halt(reason: Error): void {
-    this.#state = 'halted'
-    this.#haltReason = reason
-    for (const watcher of this.#watchers) watcher.reject(reason)
-    this.#watchers = []
+    this.#applier.halt()
+    this.#conditions.fail(reason)
+  }
+
+  offer(to: NodeId, index: LogIndex): SnapshotOffer | undefined {
+    const core = this.#restored
+    const start = core.startAt(index)
+    if (core.role !== 'leader' || start === undefined) return undefined
+    return { kind: 'snapshotOffer', from: this.#options.node, to, term: core.term, start, formatVersion: 0 }
+  }
+
+  snapshotDone(to: NodeId, index: LogIndex | undefined): void {
+    const core = this.#restored
+    core.snapshotDone(to, index)
+    this.#touch(core)
+  }
+
+  wouldInstall({ start }: SnapshotOffer): boolean {
+    return this.#restored.wouldInstall(start.index, start.term)
+  }
+
+  async offered(offer: SnapshotOffer): Promise<void> {
+    const core = this.#restored
+    core.step(offer)
+    this.#touch(core)
+    const isUnderWay = (): boolean => this.#installation?.isUnderWay === true || this.#inFlight?.snapshot !== undefined
+    await this.#conditions.until(() => !isUnderWay() && !core.hasReady())
+  }
+
+  /** For a follower that has forwarded a command. */
+  proposeFor(data: Buffer): ReturnType<Leading['proposeFor']> {
+    if (this.#stopping) return { kind: 'refused', reason: 'stopping' }
+    const core = this.#restored
+    const outcome = core.propose(data)
+    if (outcome.kind === 'refused') return { kind: 'refused', reason: outcome.reason === 'overLimit' ? 'overLimit' : 'notLeader' }
+    this.#touch(core)
+    return outcome
+  }
+
+  /** For a follower that wants to read. */
+  async readableFor(): Promise<LogIndex> {
+    const core = this.#restored
+    if (core.role !== 'leader') throw this.#refusal('notLeader')
+    await this.readIndex()
+    return core.applied
   }
 
   get #restored(): RaftCore {
     return must(this.#core, 'a group is driven only after it was restored')
   }
 
-  #apply(core: RaftCore, entries: readonly Entry[]): void {
-    this.#state = 'applying'
-    let replies: readonly unknown[] | Promise<readonly unknown[]>
-    try {
-      replies = this.#machine.apply(entries)
-    } catch (error) {
-      this.#options.crash(this.#applyError(error))
-      return
-    }
-    if (replies instanceof Promise) this.#applyLater(core, entries, replies)
-    else this.#applied(core, entries, replies)
+  /** After anything that the core was told: sees to what has come of it. */
+  #touch(core: RaftCore): void {
+    if (core.hasReady()) this.#options.schedule(this)
+    this.#settleReads(core)
+    if (this.#peers === undefined) return
+    if (core.hasOutput()) this.#peers.link.schedule()
+    this.#announce(core)
   }
 
-  #applyLater(core: RaftCore, entries: readonly Entry[], later: Promise<readonly unknown[]>): void {
-    later
-      .then(
-        (replies) => {
-          if (this.#state === 'halted') return
-          this.#applied(core, entries, replies)
-          this.applyCommitted()
-        },
-        (error: unknown) => this.#options.crash(this.#applyError(error)),
-      )
-      .catch((bug: Error) => this.#options.crash(bug))
+  #knowsOtherLeader = ({ leader }: RaftCore): boolean => leader !== NODE_NONE && leader !== this.#options.node
+
+  #others({ conf }: RaftCore): readonly NodeId[] {
+    return [...conf.voters, ...conf.learners].filter((node) => node !== this.#options.node)
   }
 
-  /** Applies a page that is no longer in memory: after a restart, or when the state machine is far behind. */
-  #replay(core: RaftCore, from: LogIndex, to: LogIndex): void {
-    this.#state = 'applying'
+  #load(core: RaftCore, { to, from, end }: EntryLoad): void {
     this.#store
-      .read(this.id, from, to, this.#options.applyBytesMax)
+      .read(this.id, from, end, this.#options.limits.messageBytesMax)
       .then(
         (entries) => {
-          if (this.#state === 'halted') return
-          assert(entries[0]?.index === from, 'a read of the log begins where it was asked to')
-          this.#apply(core, entries)
-          this.applyCommitted()
+          if (this.#applier.isHalted) return
+          core.loaded(to, entries)
+          this.#touch(core)
         },
         (error: unknown) => this.#options.crash(error instanceof Error ? error : new Error(messageOf(error))),
       )
       .catch((bug: Error) => this.#options.crash(bug))
   }
 
-  #applied(core: RaftCore, entries: readonly Entry[], replies: readonly unknown[]): void {
-    assert(replies.length === entries.length, 'a state machine gives one reply for each entry')
-    this.#state = 'idle'
+  #applied(entries: readonly Entry[], replies: readonly unknown[]): void {
+    const core = this.#restored
+    for (const entry of entries) if (entry.kind === 'conf') core.applyConf(entry)
     core.appliedTo(must(entries.at(-1), 'a page has at least one entry').index)
-    for (let at = 0; at < entries.length; at++) this.#proposals.settle(entries[at] as Entry, replies[at])
+    for (let at = 0; at < entries.length; at++) {
+      this.#proposals.settle(entries[at] as Entry, replies[at])
+      this.#peers?.settle(entries[at] as Entry, replies[at])
+    }
     this.#announce(core)
     this.#settleReads(core)
+    const peers = this.#peers
+    if (peers === undefined) return
+    this.#orCrash(() => peers.applied(core.applied))
+    this.#touch(core)
   }
 
   /** Tells the state machine when leadership begins, and when it has ended. */
@@ -268,30 +472,17 @@ export class GroupDriver implements RaftGroup {
   }
 
   #settleReads(core: RaftCore): void {
-    if (this.#reads.size === 0) return
-    for (const { read, kind } of core.takeReads()) {
-      const waiter = must(this.#reads.get(read), 'every read has somebody who waits for it')
-      this.#reads.delete(read)
-      if (kind === 'servable') waiter.resolve()
-      else waiter.reject(this.#refusal('notLeader'))
+    if (this.#reads.count === 0) return
+    this.#reads.settle(core.takeReads(), () => this.#refusal('notLeader'))
+    this.#reads.applied(core.applied)
+  }
+
+  #orCrash(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#options.crash(error instanceof Error ? error : new Error(messageOf(error)))
     }
-  }
-
-  #until(isDue: () => boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#haltReason !== undefined) return reject(this.#haltReason)
-      this.#watchers.push({ isDue, resolve, reject })
-      this.#look()
-    })
-  }
-
-  #look(): void {
-    if (this.#watchers.length === 0) return
-    this.#watchers = this.#watchers.filter((watcher) => {
-      if (!watcher.isDue()) return true
-      watcher.resolve()
-      return false
-    })
   }
 
   #refuse(waiter: ProposalWaiter, error: PlatformError): void {
@@ -300,24 +491,10 @@ export class GroupDriver implements RaftGroup {
   }
 
   #unavailable(): PlatformError {
-    return this.#stopping
-      ? this.#error(ERROR_CODES.stopping, 'is stopping; ask another node or try again later')
-      : this.#error(ERROR_CODES.notReady, 'is not restored yet; try again later')
+    return this.#refusal(this.#stopping ? 'stopping' : 'notRestored')
   }
 
-  #refusal(reason: RefusedReason): PlatformError {
-    return reason === 'notLeader'
-      ? this.#error(ERROR_CODES.notLeader, 'is not led by this node; send the request to its leader')
-      : this.#error(ERROR_CODES.proposalDropped, 'has too much unfinished work; slow down and try again')
-  }
-
-  #error(code: ErrorCode, text: string): PlatformError {
-    return new PlatformError(code, `raft group ${this.id} ${text}`, { detail: { group: this.id } })
-  }
-
-  /** A state machine that throws has met something no replica was prepared for: to go on would be to diverge (R53). */
-  #applyError(error: unknown): Error {
-    const text = `the state machine of raft group ${this.id} failed after entry ${this.applied}: ${messageOf(error)}`
-    return new PlatformError(ERROR_CODES.internal, text, { cause: error, detail: { group: this.id, applied: this.applied } })
+  #refusal(refusal: GroupRefusal): PlatformError {
+    return groupRefusal(this.id, refusal)
   }
 }

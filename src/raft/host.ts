@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // All groups of a node. Durable groups share one log store and one write pipeline, ephemeral ones another, so that what needs
-// no disk never waits for it.
+// no disk never waits for it. Groups with voters on other nodes meet them through one hub.
 import { assert, must } from '#base/assert'
 import type { Component } from '#base/component'
 import type { Timer } from '#base/port/clock'
 import type { Counter } from '#base/port/metrics'
+import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
-import type { GroupId, LogIndex, NodeId } from './core/message.ts'
-import type { RaftLimits } from './core/raft-core.ts'
+import { type GroupId, type LogIndex, type LogStart, NODE_NONE, type NodeId } from './core/message.ts'
+import type { RaftLimits, RaftTiming } from './core/raft-core.ts'
 import { GroupDriver, type RaftGroup } from './group.ts'
 import { LogReclaimer } from './log-reclaimer.ts'
 import type { LogStore, RecoveredGroup } from './log-store.ts'
-import { bootstrapWrite, checkFits, newGroup } from './restore.ts'
+import { PeerHub } from './peer/peer-hub.ts'
+import { beginLogAt, bootstrapWrite, checkFits, newGroup, newReplicatedGroup } from './restore.ts'
 import type { StateMachine } from './state-machine.ts'
 import { WritePipeline } from './write-pipeline.ts'
 
-export type RaftHostPorts = Pick<Ports, 'clock' | 'metrics' | 'logger' | 'crash' | 'probe' | 'random'>
+export type RaftHostPorts = Pick<Ports, 'clock' | 'metrics' | 'logger' | 'crash' | 'probe' | 'random' | 'disk'>
 
 /** 'durable': acknowledged only after an fsync. 'ephemeral': lost when the process ends. */
 export type StoreKind = 'durable' | 'ephemeral'
@@ -39,12 +41,17 @@ export interface RaftHostLimits extends RaftLimits {
 
 export interface RaftHostOptions extends Partial<RaftHostLimits> {
   readonly nodeId: NodeId
+  /** Time between two ticks of the groups: the leader of each is heard that often. */
+  readonly tickMs?: number
+  readonly timing?: RaftTiming
 }
 
 export interface CreateGroupOptions {
   readonly id: GroupId
   readonly machine: StateMachine
   readonly store: StoreKind
+  /** Those that a new group begins with, when there are to be others than this node; it need not be one of them. */
+  readonly voters?: readonly NodeId[]
 }
 
 const MEBIBYTE = 1024 * 1024
@@ -56,9 +63,18 @@ const DEFAULT_LIMITS: RaftHostLimits = Object.freeze({
   applyBytesMax: 4 * MEBIBYTE,
   walBytesMax: 512 * MEBIBYTE,
   memoryLogBytesMax: 16 * MEBIBYTE,
+  messageBytesMax: MEBIBYTE,
+  inflightMessagesMax: 64,
+  inflightBytesMax: 16 * MEBIBYTE,
+  trailingBytes: 4 * MEBIBYTE,
 })
 
 const TICK_MS = 100
+const TIMING: RaftTiming = Object.freeze({ electionTicks: 10, heartbeatTicks: 1 })
+/** How often a node that waits for others says so. */
+const WAITING_TICKS = 50
+/** A leader that stops has so many ticks to hand over, and to finish what was asked of it. */
+const FAREWELL_TICKS = 20
 
 /** A log store with what works on it. */
 interface Lane {
@@ -76,14 +92,26 @@ export class RaftHost implements Component {
   readonly #limits: RaftHostLimits
   readonly #lanes: readonly Lane[]
   readonly #refused: Counter
+  /** Of the groups that have others than this node. */
+  readonly #initialVoters = new Map<GroupId, readonly NodeId[]>()
+  /** Undefined on a node that has no others. */
+  readonly #hub: PeerHub | undefined
+  readonly #tickMs: number
+  readonly #timing: RaftTiming
+  #tickCount = 0
   /** Closed by `stop`, whatever became of `start`. */
   readonly #openStores: LogStore[] = []
   #phase: 'new' | 'starting' | 'running' | 'stopped' | 'crashed' = 'new'
   #ticks: Timer | undefined
 
-  constructor(ports: RaftHostPorts, stores: RaftHostStores, options: RaftHostOptions) {
+  /** `transport` is how other nodes are reached, when there are any. */
+  constructor(ports: RaftHostPorts, stores: RaftHostStores, options: RaftHostOptions, transport?: PeerTransport) {
     this.#ports = { ...ports, logger: ports.logger.scope('raft') }
     this.#nodeId = options.nodeId
+    this.#tickMs = options.tickMs ?? TICK_MS
+    this.#timing = options.timing ?? TIMING
+    this.#hub =
+      transport === undefined ? undefined : new PeerHub({ nodeId: this.#nodeId, transport, disk: ports.disk, logger: this.#ports.logger })
     this.#limits = { ...DEFAULT_LIMITS, ...options }
     assert(this.#limits.windowBytesMax >= this.#limits.uncommittedBytesMax, 'windowBytesMax counts what uncommittedBytesMax counts')
     const lanes = [this.#lane('durable', stores.durable, this.#limits.walBytesMax)]
@@ -94,7 +122,7 @@ export class RaftHost implements Component {
   }
 
   /** Only before `start`. The group can be used as soon as the host has started; a group that the log store does not know begins empty. */
-  createGroup({ id, machine, store }: CreateGroupOptions): RaftGroup {
+  createGroup({ id, machine, store, voters }: CreateGroupOptions): RaftGroup {
     assert(this.#phase === 'new', 'groups are created before the host starts')
     const lane = must(
       this.#lanes.find(({ name }) => name === store),
@@ -104,50 +132,70 @@ export class RaftHost implements Component {
       this.#groups().every((group) => group.id !== id),
       `group ${id} is created once`,
     )
+    const hub = voters === undefined ? undefined : must(this.#hub, 'a group with other voters has a transport')
+    const random = this.#ports.random.stream(`raft ${id}`)
     const group = new GroupDriver(machine, lane.store, {
       id,
       node: this.#nodeId,
       limits: this.#limits,
+      timing: this.#timing,
+      random: (min, max) => random.range(min, max),
+      link: hub?.link(id, machine),
       applyBytesMax: this.#limits.applyBytesMax,
       schedule: (driver) => lane.pipeline.schedule(driver),
       onRefused: () => this.#refused.add(1),
       crash: (reason) => this.#crash(reason),
     })
     lane.groups.set(id, group)
+    hub?.add(group)
+    if (voters !== undefined) this.#initialVoters.set(id, voters)
     return group
   }
 
   /**
-   * Resolves when every group leads and has applied everything committed. Rejects with dataDamaged when the log and the state
-   * of a group do not fit together; nothing has been written to that log then.
+   * Resolves when every group can serve: it leads, or has caught up with a leader on another node, for which it waits as long as it takes. Rejects
+   * with dataDamaged when the log and the state of a group do not fit together; nothing has been written to that log then. Rejects with stopping
+   * when it was interrupted.
    */
   async start(): Promise<void> {
     assert(this.#phase === 'new', 'a host is started once')
     this.#phase = 'starting'
-    for (const lane of this.#lanes) await this.#restore(lane)
+    const machineOf = (id: GroupId): StateMachine | undefined => this.#groups().find((group) => group.id === id)?.machine
+    const installed = (await this.#hub?.recover(machineOf)) ?? new Map<GroupId, LogStart>()
+    for (const lane of this.#lanes) await this.#restore(lane, installed)
+    await this.#hub?.start()
     this.#tick()
     await Promise.all(this.#groups().map((group) => group.serving()))
     this.#phase = 'running'
     for (const { reclaimer } of this.#lanes) reclaimer.check()
   }
 
-  /** Refuses new proposals, finishes what was accepted, makes all state durable and closes the log stores. */
+  /** Lets a `start` that waits for other nodes end, by a rejection. */
+  interrupt(): void {
+    for (const group of this.#groups()) group.interrupt()
+  }
+
+  /** Refuses new proposals, hands leadership over, finishes what was accepted, makes all state durable and closes the log stores. */
   async stop(): Promise<void> {
     if (this.#phase === 'stopped' || this.#phase === 'crashed') return
     const started = this.#phase === 'running'
     this.#phase = 'stopped'
-    this.#ticks?.cancel()
     for (const group of this.#groups()) group.refuse()
     for (const { reclaimer } of this.#lanes) await reclaimer.stop()
-    if (started) {
-      for (const group of this.#groups()) await group.settled()
-      for (const group of this.#groups()) await group.machine.persist()
-    }
+    if (started) await Promise.all(this.#groups().map((group) => group.handOver(FAREWELL_TICKS)))
+    if (started) await Promise.all(this.#groups().map((group) => group.settled(FAREWELL_TICKS)))
+    this.#ticks?.cancel()
+    this.#ticks = undefined
+    await this.#hub?.stop()
+    for (const { pipeline } of this.#lanes) await pipeline.stop()
+    if (started) for (const group of this.#groups()) await group.machine.persist()
     for (const store of this.#openStores) await store.close()
   }
 
   unready(): string | undefined {
-    return this.#phase === 'running' ? undefined : `raft is ${this.#phase}`
+    if (this.#phase !== 'running') return `raft is ${this.#phase}`
+    const leaderless = this.#groups().filter((group) => group.status().leader === NODE_NONE)
+    return leaderless.length === 0 ? undefined : `no leader is known for raft groups ${leaderless.map(({ id }) => id).join(', ')}`
   }
 
   #lane(name: StoreKind, store: LogStore, bytesMax: number): Lane {
@@ -160,7 +208,7 @@ export class RaftHost implements Component {
     return { name, store, pipeline, reclaimer, groups }
   }
 
-  async #restore({ name, store, groups }: Lane): Promise<void> {
+  async #restore({ name, store, groups }: Lane, installed: ReadonlyMap<GroupId, LogStart>): Promise<void> {
     const known = new Map<GroupId, RecoveredGroup>()
     for (const recovered of await store.open()) known.set(recovered.group, recovered)
     this.#openStores.push(store)
@@ -170,7 +218,12 @@ export class RaftHost implements Component {
     }
     const restored: { group: GroupDriver; recovered: RecoveredGroup; applied: LogIndex }[] = []
     for (const [id, group] of groups) {
-      const recovered = known.get(id) ?? newGroup(id, this.#nodeId)
+      let recovered = known.get(id) ?? this.#newGroup(id)
+      const start = installed.get(id)
+      if (start !== undefined) {
+        recovered = await beginLogAt(start, recovered, store)
+        await this.#hub?.recovered(id)
+      }
       const applied = await group.machine.open()
       checkFits(recovered, applied)
       restored.push({ group, recovered, applied })
@@ -181,11 +234,33 @@ export class RaftHost implements Component {
     this.#ports.logger.log('info', 'restored groups', { store: name, groups: restored.length, begun: begun.length })
   }
 
-  /** One tick for each group, however late the timer fires (M7). Goes on while time matters to any of them. */
+  #newGroup(id: GroupId): RecoveredGroup {
+    const voters = this.#initialVoters.get(id)
+    return voters === undefined ? newGroup(id, this.#nodeId) : newReplicatedGroup(id, this.#nodeId, voters)
+  }
+
+  /**
+   * One tick for each group, however late the timer fires, and after the messages that have arrived: a pause of this process must not look like
+   * one of its leaders (M7). Goes on while time matters to any group.
+   */
   #tick(): void {
     const groups = this.#groups()
+    this.#tickCount++
     for (const group of groups) group.tick()
-    this.#ticks = groups.some((group) => group.needsTicks) ? this.#ports.clock.after(TICK_MS, () => this.#tick()) : undefined
+    if (this.#phase === 'starting' && this.#tickCount % WAITING_TICKS === 0) this.#tellWaiting(groups)
+    const again = (): void => this.#ports.clock.endOfTurn(() => this.#ticks !== undefined && this.#tick())
+    this.#ticks = groups.some((group) => group.needsTicks) ? this.#ports.clock.after(this.#tickMs, again) : undefined
+  }
+
+  /** A node that reaches no others forms no cluster of its own: it waits, and says so. */
+  #tellWaiting(groups: readonly GroupDriver[]): void {
+    const leaderless = groups.map((group) => group.status()).filter(({ leader }) => leader === NODE_NONE)
+    const [first] = leaderless
+    if (first === undefined) return
+    const isMember = first.conf.voters.includes(this.#nodeId) || first.conf.learners.includes(this.#nodeId)
+    const others = first.conf.voters.filter((node) => node !== this.#nodeId).join(' ')
+    if (isMember) this.#ports.logger.log('warn', 'waiting for a majority of the voters', { groups: leaderless.length, others })
+    else this.#ports.logger.log('warn', 'waiting to be made a member by the cluster', { node: this.#nodeId, groups: leaderless.length })
   }
 
   #groups(): readonly GroupDriver[] {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What other layers may use of raft.
-export type { Entry, EntryKind, GroupId, HardState, LogIndex, LogStart, NodeId, Term } from './core/message.ts'
-export type { RaftGroup } from './group.ts'
+export type { ConfChange } from './core/conf-change.ts'
+export type { ConfState, Entry, EntryKind, GroupId, HardState, LogIndex, LogStart, NodeId, Term } from './core/message.ts'
+export type { RaftTiming } from './core/raft-core.ts'
+export type { GroupStatus, RaftGroup } from './group.ts'
 export { type CreateGroupOptions, RaftHost, type RaftHostOptions, type RaftHostPorts, type RaftHostStores, type StoreKind } from './host.ts'
 export { type FileLogOptions, FileLogStore } from './log/file/file-log-store.ts'
 export { MemoryLogStore } from './log/memory/memory-log-store.ts'
 export type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from './log-store.ts'
 export type { ProposalWaiter } from './pending-proposals.ts'
-export type { StateMachine } from './state-machine.ts'
+export type { InstalledSnapshot, StateMachine, StateSnapshot } from './state-machine.ts'

@@ -18,6 +18,8 @@ export interface RecoveredGroup {
   readonly start: LogStart
   /** Equal to `start.index` when the log is empty. */
   readonly lastIndex: LogIndex
+  /** The entries of kind 'conf' in the log, in order: `start.conf` and these are the history of the membership. */
+  readonly confEntries: readonly Entry[]
 }
 
 export interface LogStore {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The loop of R57 for one log store: everything the groups have ready goes into one write with one sync; what came meanwhile
 // makes the next one. So batches grow by themselves while the disk is busy (D7, M1).
-import { assert } from '#base/assert'
 import { isPlatformError, messageOf, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Clock } from '#base/port/clock'
@@ -44,6 +43,8 @@ export class WritePipeline {
   /** In order of arrival, so that no group waits behind another that keeps coming back. */
   readonly #dirty = new Set<WritingGroup>()
   #state: 'idle' | 'scheduled' | 'writing' | 'halted' = 'idle'
+  /** Waits for the write under way. */
+  #stopped: (() => void) | undefined
 
   constructor(store: LogStore, clock: Clock, metrics: Metrics, options: WritePipelineOptions) {
     this.#store = store
@@ -78,11 +79,23 @@ export class WritePipeline {
     this.#state = 'halted'
   }
 
+  /** Begins no write any more; resolves when the one under way is done. */
+  stop(): Promise<void> {
+    if (this.#state !== 'writing') {
+      this.halt()
+      return Promise.resolve()
+    }
+    return new Promise((resolve) => {
+      this.#stopped = resolve
+    })
+  }
+
   #drain(): void {
     if (this.#state === 'halted') return
     this.#state = 'idle'
     const batch: GroupWrite[] = []
     const groups: WritingGroup[] = []
+    const unwritten: WritingGroup[] = []
     let mustSync = false
     let bytes = 0
     let entryCount = 0
@@ -91,6 +104,10 @@ export class WritePipeline {
       this.#dirty.delete(group)
       const ready = group.collect()
       if (ready === undefined) continue
+      if (isWriteless(ready)) {
+        unwritten.push(group)
+        continue
+      }
       batch.push(groupWrite(group.id, ready))
       groups.push(group)
       mustSync ||= ready.mustSync
@@ -98,6 +115,10 @@ export class WritePipeline {
       for (const entry of ready.entries) bytes += entry.data.length
     }
     if (batch.length > 0) this.#write(batch, groups, mustSync, bytes, entryCount)
+    for (const group of unwritten) {
+      group.written()
+      group.applyCommitted()
+    }
   }
 
   #write(batch: readonly GroupWrite[], groups: readonly WritingGroup[], mustSync: boolean, bytes: number, entryCount: number): void {
@@ -107,6 +128,8 @@ export class WritePipeline {
       .write(batch, { sync: mustSync })
       .then(
         () => {
+          if (this.#stopped !== undefined) this.halt()
+          this.#stopped?.()
           if (this.#state === 'halted') return
           this.#duration.observe((this.#clock.monotonic() - startedMs) / 1000)
           this.#size.observe(bytes)
@@ -133,8 +156,11 @@ export class WritePipeline {
   }
 }
 
+/** Only messages that waited for a write which is done by now, such as the answer to an entry that is already there. */
+const isWriteless = ({ entries, hardState, start }: Ready): boolean =>
+  entries.length === 0 && hardState === undefined && start === undefined
+
 function groupWrite(group: number, ready: Ready): GroupWrite {
-  assert(ready.messages.length === 0, 'a group of one voter has nobody to send to')
   const write: { -readonly [Key in keyof GroupWrite]: GroupWrite[Key] } = { group, entries: ready.entries }
   if (ready.hardState !== undefined) write.hardState = ready.hardState
   if (ready.start !== undefined) write.start = ready.start

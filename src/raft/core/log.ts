@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The core's view of a log. In memory are the entries that are not yet durable or not yet applied; of older ones only the
-// term is asked, from the store. The marks: start <= applied <= commit <= last, and handed, stable <= last.
+// The core's view of a log. In memory are the entries that are not yet durable or not yet applied, and some older ones for followers that are
+// a little behind; of what is older still only the term is asked, from the store. The marks: start <= applied <= commit <= last, and handed, stable <= last.
 import { assert, must } from '#base/assert'
-import type { Entry, EntryKind, LogIndex, LogStart, Term } from './message.ts'
+import { EntryWindow } from './entry-window.ts'
+import type { ConfState, Entry, EntryKind, LogIndex, LogStart, Term } from './message.ts'
 
 /** The terms of durable entries, from the start of the log on. Synchronous; undefined outside. */
 export interface StableTerms {
@@ -30,8 +31,8 @@ const ENTRY_OVERHEAD_BYTES = 64
 export class RaftLog {
   readonly #stable: StableTerms
   #start: LogStart
-  /** Contiguous, ending at `lastIndex`. Holds everything above min(stable, applied) that this process appended. */
-  readonly #window: Entry[] = []
+  /** Ends at `lastIndex`. Holds everything above `#releasedIndex` that this process has appended, and trailing entries below. */
+  readonly #window: EntryWindow
   #lastIndex: LogIndex
   /** Given out to be written, up to here. */
   #handedIndex: LogIndex
@@ -39,8 +40,14 @@ export class RaftLog {
   #stableIndex: LogIndex
   #commit: LogIndex
   #applied: LogIndex
+  /** The beginning of the log that a snapshot has given it, while the state machine does not have that snapshot yet. */
+  #installing: LogStart | undefined
+  /** min(stable, applied): what need not be in memory. */
+  #releasedIndex: LogIndex
   #windowBytes = 0
   #uncommittedBytes = 0
+  #trailingBytes = 0
+  #trailingBytesMax = 0
 
   constructor(options: RaftLogOptions) {
     const { start, lastIndex, commit, applied } = options
@@ -50,11 +57,13 @@ export class RaftLog {
     assert(start.index <= applied && applied <= commit && commit <= lastIndex, 'start <= applied <= commit <= last index')
     this.#stable = options.stable
     this.#start = start
+    this.#window = new EntryWindow(lastIndex + 1)
     this.#lastIndex = lastIndex
     this.#handedIndex = lastIndex
     this.#stableIndex = lastIndex
     this.#commit = commit
     this.#applied = applied
+    this.#releasedIndex = lastIndex
   }
 
   get start(): LogStart {
@@ -77,7 +86,12 @@ export class RaftLog {
     return this.#applied
   }
 
-  /** Weight of the entries in memory: not yet durable or not yet applied. */
+  /** The snapshot that the state machine has yet to be given. */
+  get installing(): LogStart | undefined {
+    return this.#installing
+  }
+
+  /** Weight of the entries in memory that are not yet durable or not yet applied. */
   get windowBytes(): number {
     return this.#windowBytes
   }
@@ -92,6 +106,11 @@ export class RaftLog {
     return this.#handedIndex < this.#lastIndex
   }
 
+  /** Entries from here on are in memory. */
+  get heldFrom(): LogIndex {
+    return this.#window.first
+  }
+
   get lastTerm(): Term {
     return must(this.term(this.#lastIndex), 'the term of the last entry is known')
   }
@@ -100,23 +119,53 @@ export class RaftLog {
   term(index: LogIndex): Term | undefined {
     if (index === this.#start.index) return this.#start.term
     if (index < this.#start.index || index > this.#lastIndex) return undefined
-    const first = this.#windowFirst
-    return index >= first ? this.#window[index - first]?.term : this.#stable.term(index)
+    return index >= this.#window.first ? this.#window.at(index).term : this.#stable.term(index)
+  }
+
+  /** Whether a log that ends so is at least as complete as this one (R12). */
+  isCoveredBy(lastIndex: LogIndex, lastTerm: Term): boolean {
+    const own = this.lastTerm
+    return lastTerm > own || (lastTerm === own && lastIndex >= this.#lastIndex)
+  }
+
+  /** The last index up to `index` whose entry is of `term` or an older one; the start of the log if there is none (R24). */
+  lastOfTerm(index: LogIndex, term: Term): LogIndex {
+    let at = Math.min(index, this.#lastIndex)
+    while (at > this.#start.index && must(this.term(at), 'the log has no gap') > term) at--
+    return at
   }
 
   append(term: Term, kind: EntryKind, data: Buffer): Entry {
     const entry: Entry = { index: this.#lastIndex + 1, term, kind, data }
-    assert(Number.isSafeInteger(entry.index), 'the log ends before the safe integers do')
-    this.#window.push(entry)
-    this.#lastIndex = entry.index
-    this.#windowBytes += entryCostBytes(data)
-    this.#uncommittedBytes += entryCostBytes(data)
+    this.#push(entry)
     return entry
+  }
+
+  /**
+   * Takes over entries that follow on one of this log. What is there already stays, also what is beyond: only an entry of another term shows
+   * that the rest is from a leader that has lost (R22). Returns the index of the first new entry, or undefined when there was none.
+   */
+  accept(entries: readonly Entry[]): LogIndex | undefined {
+    let first: LogIndex | undefined
+    for (const entry of entries) {
+      if (entry.index <= this.#lastIndex) {
+        if (this.term(entry.index) === entry.term) continue
+        this.#truncateFrom(entry.index)
+      }
+      first ??= entry.index
+      this.#push(entry)
+    }
+    return first
+  }
+
+  /** Entries from `from` on, which are in memory: one, and then at most `bytesMax` of them. */
+  heldEntries(from: LogIndex, bytesMax: number): readonly Entry[] {
+    return this.#window.slice(from, this.#pageEnd(from, this.#lastIndex + 1, bytesMax))
   }
 
   /** The entries to write next. Each is given out once. */
   handOut(): readonly Entry[] {
-    const entries = this.#window.slice(this.#handedIndex + 1 - this.#windowFirst)
+    const entries = this.#window.slice(this.#handedIndex + 1, this.#lastIndex + 1)
     this.#handedIndex = this.#lastIndex
     return entries
   }
@@ -133,8 +182,8 @@ export class RaftLog {
   commitTo(index: LogIndex): boolean {
     if (index <= this.#commit) return false
     assert(index <= this.#lastIndex, 'commit <= last index: else this replica has lost log that it acknowledged')
-    for (let at = Math.max(this.#commit + 1, this.#windowFirst); at <= index; at++) {
-      this.#uncommittedBytes -= entryCostBytes(this.#held(at).data)
+    for (let at = Math.max(this.#commit + 1, this.#window.first); at <= index; at++) {
+      this.#uncommittedBytes -= entryCostBytes(this.#window.at(at).data)
     }
     this.#commit = index
     return true
@@ -147,15 +196,10 @@ export class RaftLog {
   nextCommitted(bytesMax: number): CommittedPage | undefined {
     const from = this.#applied + 1
     const to = Math.min(this.#commit, this.#stableIndex) + 1
-    if (from >= to) return undefined
-    const first = this.#windowFirst
+    if (from >= to || this.#installing !== undefined) return undefined
+    const { first } = this.#window
     if (from < first) return { kind: 'stored', from, to: Math.min(to, first) }
-    let end = from
-    for (let bytes = 0; end < to; end++) {
-      bytes += entryCostBytes(this.#held(end).data)
-      if (bytes > bytesMax && end > from) break
-    }
-    return { kind: 'held', entries: this.#window.slice(from - first, end - first) }
+    return { kind: 'held', entries: this.#window.slice(from, this.#pageEnd(from, to, bytesMax)) }
   }
 
   appliedTo(index: LogIndex): void {
@@ -165,25 +209,86 @@ export class RaftLog {
     this.#release()
   }
 
-  /** Begins the log after `index`. Whether there was anything to drop. */
-  compact(index: LogIndex): boolean {
+  /** Begins the log after `index`, where `conf` was in effect. Whether there was anything to drop. */
+  compact(index: LogIndex, conf: ConfState): boolean {
     assert(index <= this.#applied, 'the log is compacted only up to what is in the state machine (R42)')
     if (index <= this.#start.index) return false
-    this.#start = { index, term: must(this.term(index), 'the term of an applied entry is known'), conf: this.#start.conf }
+    this.#start = { index, term: must(this.term(index), 'the term of an applied entry is known'), conf }
     return true
   }
 
-  get #windowFirst(): LogIndex {
-    return this.#lastIndex + 1 - this.#window.length
+  /** Replaces the log by a snapshot, which ends at `start`. Nothing is applied before the state machine has it. */
+  restore(start: LogStart): void {
+    assert(start.index > this.#commit, 'a snapshot that replaces the log is ahead of it (R41)')
+    this.#start = start
+    this.#installing = start
+    this.#window.reset(start.index + 1)
+    this.#lastIndex = start.index
+    this.#handedIndex = start.index
+    this.#stableIndex = start.index
+    this.#releasedIndex = start.index
+    this.#commit = start.index
+    this.#windowBytes = 0
+    this.#uncommittedBytes = 0
+    this.#trailingBytes = 0
   }
 
-  #held(index: LogIndex): Entry {
-    return must(this.#window[index - this.#windowFirst], 'an index in the window has an entry')
+  /** The state machine has the snapshot, durably. */
+  installed(start: LogStart): void {
+    this.#applied = start.index
+    // A later one may have come meanwhile, and is still to be installed.
+    if (this.#installing === start) this.#installing = undefined
+  }
+
+  /** How much to keep in memory of what is durable and applied, for followers that are a little behind. */
+  keepTrailing(bytesMax: number): void {
+    this.#trailingBytesMax = bytesMax
+    this.#trim()
+  }
+
+  #push(entry: Entry): void {
+    assert(entry.index === this.#lastIndex + 1 && Number.isSafeInteger(entry.index), 'entries follow on each other, below the end of the safe integers')
+    this.#window.push(entry)
+    this.#lastIndex = entry.index
+    this.#windowBytes += entryCostBytes(entry.data)
+    this.#uncommittedBytes += entryCostBytes(entry.data)
+  }
+
+  #truncateFrom(index: LogIndex): void {
+    assert(index > this.#commit, 'what is committed is never replaced: else two leaders have committed different entries')
+    while (this.#window.end > Math.max(index, this.#window.first)) {
+      const costBytes = entryCostBytes(this.#window.pop().data)
+      this.#windowBytes -= costBytes
+      this.#uncommittedBytes -= costBytes
+    }
+    if (index < this.#window.first) this.#window.reset(index)
+    this.#lastIndex = index - 1
+    this.#handedIndex = Math.min(this.#handedIndex, index - 1)
+    this.#stableIndex = Math.min(this.#stableIndex, index - 1)
+    this.#releasedIndex = Math.min(this.#releasedIndex, index - 1)
+  }
+
+  #pageEnd(from: LogIndex, to: LogIndex, bytesMax: number): LogIndex {
+    let end = from
+    for (let bytes = 0; end < to; end++) {
+      bytes += entryCostBytes(this.#window.at(end).data)
+      if (bytes > bytesMax && end > from) break
+    }
+    return end
   }
 
   #release(): void {
-    const count = Math.min(this.#stableIndex, this.#applied) + 1 - this.#windowFirst
-    if (count <= 0) return
-    for (const entry of this.#window.splice(0, count)) this.#windowBytes -= entryCostBytes(entry.data)
+    const to = Math.min(this.#stableIndex, this.#applied)
+    for (let index = Math.max(this.#releasedIndex + 1, this.#window.first); index <= to; index++) {
+      const costBytes = entryCostBytes(this.#window.at(index).data)
+      this.#windowBytes -= costBytes
+      this.#trailingBytes += costBytes
+    }
+    if (to > this.#releasedIndex) this.#releasedIndex = to
+    this.#trim()
+  }
+
+  #trim(): void {
+    while (this.#trailingBytes > this.#trailingBytesMax) this.#trailingBytes -= entryCostBytes(this.#window.shift().data)
   }
 }

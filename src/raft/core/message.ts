@@ -32,10 +32,19 @@ export interface HardState {
   readonly commit: LogIndex
 }
 
+/** Who belongs to a group. A node is in `voters` or in `learners`, not in both; all lists ascend. */
 export interface ConfState {
   readonly voters: readonly NodeId[]
+  /** Have the log and no vote. */
   readonly learners: readonly NodeId[]
+  /** The voters before the change that is under way: they must agree as well (joint consensus, R32). Empty when none is. */
+  readonly outgoing: readonly NodeId[]
+  /** Voters of `outgoing` that are learners once the change is complete. */
+  readonly learnersNext: readonly NodeId[]
 }
+
+/** Before anything is known of a group: whoever has this stays quiet until a leader tells it more. */
+export const CONF_NONE: ConfState = Object.freeze({ voters: [], learners: [], outgoing: [], learnersNext: [] })
 
 /** Everything up to `index` is in the state machine and no longer in the log. */
 export interface LogStart {
@@ -47,8 +56,24 @@ export interface LogStart {
 interface Envelope {
   readonly from: NodeId
   readonly to: NodeId
-  /** Of the sender when it sent. A lower one than the receiver's marks the message as stale. */
+  /** Of the sender when it sent. A lower one than the receiver's marks the message as stale. Pre-votes differ, see there. */
   readonly term: Term
+}
+
+/** Asks, before an election, whether there would be a vote. Changes nothing at the voter (R13). */
+export interface PreVoteRequest extends Envelope {
+  readonly kind: 'preVoteRequest'
+  /** The one that the election would open. */
+  readonly term: Term
+  readonly lastIndex: LogIndex
+  readonly lastTerm: Term
+}
+
+export interface PreVoteResponse extends Envelope {
+  readonly kind: 'preVoteResponse'
+  /** Granted, that of the request; refused, the voter's own. */
+  readonly term: Term
+  readonly granted: boolean
 }
 
 /** A candidate asks for a vote. It has one if its log is at least as complete as the voter's (R12). */
@@ -65,21 +90,27 @@ export interface VoteResponse extends Envelope {
   readonly granted: boolean
 }
 
-/** Entries that follow the one at (previousIndex, previousTerm). */
+/** Entries that follow the one at (previousIndex, previousTerm). Without entries, a question whether that one is there. */
 export interface AppendRequest extends Envelope {
   readonly kind: 'appendRequest'
   readonly previousIndex: LogIndex
   readonly previousTerm: Term
   readonly entries: readonly Entry[]
   readonly commit: LogIndex
+  /** Counts the leader's requests in its term, from 1. The answer repeats it, so that one that comes late is known (R46). */
+  readonly sequence: number
 }
 
-/** The sender's log is durable and equal to the leader's up to `index`; or, rejected, may be equal only up to `index`, of `hintTerm` (R24). */
 export interface AppendResponse extends Envelope {
   readonly kind: 'appendResponse'
+  /** Accepted: the sender's log is durable and equal to the leader's up to here. Rejected: the `previousIndex` that it does not have. */
   readonly index: LogIndex
   readonly rejected: boolean
+  /** Rejected: the two logs may be equal only up to here, and the term of that entry (R24). Else 0. */
+  readonly hintIndex: LogIndex
   readonly hintTerm: Term
+  /** Of the request that is answered; 0 when the answer is to none. */
+  readonly sequence: number
 }
 
 export interface HeartbeatRequest extends Envelope {
@@ -95,13 +126,11 @@ export interface HeartbeatResponse extends Envelope {
   readonly readRound: number
 }
 
-/** What a snapshot is; its bytes go by a stream of their own (R38). */
+/** What a snapshot is; its bytes go by a stream of their own (R38), and are durable when this is stepped. */
 export interface SnapshotOffer extends Envelope {
   readonly kind: 'snapshotOffer'
   readonly start: LogStart
   readonly formatVersion: number
-  readonly sizeBytes: number
-  readonly digest: Buffer
 }
 
 /** The leader hands over: campaign now. */
@@ -111,6 +140,8 @@ export interface TimeoutNow extends Envelope {
 
 /** What replicas say to each other, and a replica to itself: its own vote and its own acknowledgement count only once they are durable (R3). */
 export type Message =
+  | PreVoteRequest
+  | PreVoteResponse
   | VoteRequest
   | VoteResponse
   | AppendRequest

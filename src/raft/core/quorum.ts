@@ -17,7 +17,7 @@ export interface VoterSets {
 
 export type VoteResult = 'won' | 'lost' | 'pending'
 
-export const voterSetsOf = (conf: ConfState): VoterSets => ({ incoming: conf.voters, outgoing: [] })
+export const voterSetsOf = (conf: ConfState): VoterSets => ({ incoming: conf.voters, outgoing: conf.outgoing })
 
 export const isVoter = (sets: VoterSets, node: NodeId): boolean => sets.incoming.includes(node) || sets.outgoing.includes(node)
 

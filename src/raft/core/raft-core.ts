@@ -1,23 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// One replica of one group: takes messages, ticks and proposals, and says through `ready` what must become durable and be sent
-// (R1). No clock, no promise, no I/O: the same inputs always give the same outputs.
+// One replica of one group: takes messages, ticks and proposals, and says through `ready` what must become durable, and through `takeOutput`
+// what may be sent at once (R1). No clock, no promise, no I/O: the same inputs always give the same outputs.
 import { assert, assertNever } from '#base/assert'
+import { Candidacy } from './candidacy.ts'
+import type { ConfChange } from './conf-change.ts'
 import { Election, type Role } from './election.ts'
+import { Follower } from './follower.ts'
+import { Leadership } from './leadership.ts'
 import { type CommittedPage, entryCostBytes, RaftLog, type StableTerms } from './log.ts'
-import type { HardState, LogIndex, LogStart, Message, NodeId, Term } from './message.ts'
-import { isOnlyVoter, isVoter, type VoterSets, voterSetsOf } from './quorum.ts'
-import { type ReadNumber, ReadQueue, type ReadResult } from './read-index.ts'
+import { Membership } from './membership.ts'
+import { type ConfState, type Entry, type HardState, type LogIndex, type LogStart, type Message, NODE_NONE, type NodeId, type Term } from './message.ts'
+import { Outbox, type Output } from './outbox.ts'
+import type { ReadNumber, ReadResult } from './read-index.ts'
 import { Persisted, type Ready } from './ready.ts'
-import { Replication } from './replication.ts'
+import { Replication, type ReplicationLimits } from './replication.ts'
+
+export type { EntryLoad, Output } from './outbox.ts'
 
 /** Bounds on what a group may hold (R9). Bytes count data and a fixed cost for each entry. */
-export interface RaftLimits {
+export interface RaftLimits extends ReplicationLimits {
   /** Proposed and not yet committed. One proposal is always let in, whatever its size. */
   readonly uncommittedBytesMax: number
   /** In memory because not yet durable or not yet applied: a state machine that is slow holds back its proposers (M8). */
   readonly windowBytesMax: number
+  /** Durable and applied, and kept in memory for followers that are a little behind (R42). Nothing is kept while there are none. */
+  readonly trailingBytes: number
   /** Reads waiting for their index. */
   readonly readsMax: number
+}
+
+/** In ticks. */
+export interface RaftTiming {
+  /** A follower waits for a leader for at least as long, and for less than twice as long (R16). A leader that no majority has answered for as long steps down. */
+  readonly electionTicks: number
+  readonly heartbeatTicks: number
 }
 
 export interface RaftCoreOptions {
@@ -27,11 +43,17 @@ export interface RaftCoreOptions {
   readonly lastIndex: LogIndex
   /** What the state machine covers. */
   readonly applied: LogIndex
+  /** The changes of the membership in the log, in order. */
+  readonly confEntries: readonly Entry[]
   readonly stable: StableTerms
   readonly limits: RaftLimits
+  readonly timing: RaftTiming
+  /** A whole number from `min` to `max`, both included (R2). */
+  readonly random: (min: number, max: number) => number
 }
 
-export type RefusedReason = 'notLeader' | 'overLimit'
+/** 'overLimit': too much is unfinished. 'transferring': leadership is being handed over. The others are of changes of the membership. */
+export type RefusedReason = 'notLeader' | 'overLimit' | 'transferring' | 'confPending' | 'termNotCommitted' | 'confInvalid'
 
 /** 'appended' promises nothing: the proposal counts when an entry of this index and term is applied. */
 export type ProposeOutcome =
@@ -40,41 +62,53 @@ export type ProposeOutcome =
 
 export type ReadOutcome =
   | { readonly kind: 'accepted'; readonly read: ReadNumber }
-  | { readonly kind: 'refused'; readonly reason: RefusedReason }
+  | { readonly kind: 'refused'; readonly reason: 'notLeader' | 'overLimit' }
 
 const NOT_LEADER = Object.freeze({ kind: 'refused', reason: 'notLeader' } as const)
 const OVER_LIMIT = Object.freeze({ kind: 'refused', reason: 'overLimit' } as const)
-const EMPTY = Buffer.alloc(0)
+const TRANSFERRING = Object.freeze({ kind: 'refused', reason: 'transferring' } as const)
 
 export class RaftCore {
   readonly #node: NodeId
   readonly #limits: RaftLimits
-  readonly #voters: VoterSets
+  readonly #timing: RaftTiming
   readonly #log: RaftLog
+  readonly #membership: Membership
   readonly #election: Election
+  readonly #candidacy: Candidacy
+  readonly #follower: Follower
   readonly #replication: Replication
-  readonly #reads = new ReadQueue()
+  readonly #leadership: Leadership
+  readonly #outbox = new Outbox()
   readonly #persisted: Persisted
-  #messagesAfterPersist: Message[] = []
   /** Given out and not yet durable. One at a time, so that writes become durable in the order of the log. */
   #inFlight: Ready | undefined
 
   constructor(options: RaftCoreOptions) {
-    const { node, hardState, start, lastIndex, applied, stable } = options
+    const { node, hardState, start, lastIndex, applied, confEntries, stable, limits, timing, random } = options
+    assert(timing.heartbeatTicks > 0 && timing.electionTicks > timing.heartbeatTicks, 'a leader is heard several times before it is missed (R16)')
     this.#node = node
-    this.#limits = options.limits
-    this.#voters = voterSetsOf(start.conf)
-    assert(
-      isOnlyVoter(this.#voters, node) && start.conf.learners.length === 0,
-      'multi-voter groups have a transport, which this node lacks',
-    )
+    this.#limits = limits
+    this.#timing = timing
     // What was applied or dropped from the log had been committed, though the commit index on disk may be older.
     const commit = Math.max(hardState.commit, start.index, applied)
-    this.#log = new RaftLog({ stable, start, lastIndex, commit, applied })
-    assert(this.#log.lastTerm <= hardState.term, 'no entry is of a later term than the replica')
-    this.#election = new Election(node, hardState.term, hardState.vote)
-    this.#replication = new Replication(this.#log)
+    const log = new RaftLog({ stable, start, lastIndex, commit, applied })
+    assert(log.lastTerm <= hardState.term, 'no entry is of a later term than the replica')
+    const membership = new Membership(node, start, applied, confEntries)
+    const drawTimeout = (): number => random(timing.electionTicks, 2 * timing.electionTicks - 1)
+    const election = new Election(node, hardState.term, hardState.vote, drawTimeout)
+    const outbox = this.#outbox
+    const answer = (message: Message): void => this.#answer(message)
+    const replication = new Replication({ node, log, membership, outbox, limits })
+    this.#log = log
+    this.#membership = membership
+    this.#election = election
+    this.#replication = replication
+    this.#candidacy = new Candidacy({ node, log, election, membership, outbox, answer })
+    this.#follower = new Follower({ node, log, membership, outbox, answer })
+    this.#leadership = new Leadership({ node, log, election, membership, replication, outbox, timing })
     this.#persisted = new Persisted(hardState, start)
+    this.#keepTrailing()
   }
 
   get role(): Role {
@@ -88,6 +122,11 @@ export class RaftCore {
   /** NODE_NONE while nobody is known to lead. */
   get leader(): NodeId {
     return this.#election.leader
+  }
+
+  /** As of the last change that was applied. */
+  get conf(): ConfState {
+    return this.#membership.conf
   }
 
   get commit(): LogIndex {
@@ -112,45 +151,65 @@ export class RaftCore {
     return this.role === 'leader' && this.#log.term(this.#log.applied) === this.term
   }
 
-  /** Whether time matters to this replica. The one voter of a group waits for nobody, except that somebody must make it begin. */
+  /** Whether leadership is being handed over. */
+  get isTransferring(): boolean {
+    return this.#leadership.isTransferring
+  }
+
+  /** Whether time matters to this replica. Who is alone in its group waits for nobody, except that somebody must make it begin. */
   get needsTicks(): boolean {
-    return this.role === 'follower'
+    return !this.#membership.isAlone || this.role === 'follower'
   }
 
-  /** Time has passed. The only voter does not wait for a leader to be heard: there is no other that could lead. */
+  /** Time has passed. */
   tick(): void {
-    if (this.role === 'follower') this.campaign()
+    if (this.role !== 'leader') this.#candidacy.tick()
+    else if (!this.#leadership.tick()) this.#resign()
   }
 
-  /** Stands for election. Without effect on a leader, and on a candidate whose own vote is not yet durable. */
+  /** Stands for election, without asking first whether it would win. Without effect on a leader, on a candidate, and on who may not lead. */
   campaign(): void {
-    if (this.role !== 'follower') return
-    this.#election.campaign()
-    this.#messagesAfterPersist.push({ kind: 'voteResponse', from: this.#node, to: this.#node, term: this.term, granted: true })
+    this.#candidacy.campaign(false)
   }
 
   step(message: Message): void {
-    if (message.kind === 'voteRequest' && this.role === 'leader') return // A leader that is alive is not disturbed (R14).
-    if (message.term > this.term) this.#follow(message.term)
-    // Of an older term: among others, this replica's own acknowledgements from before a change of term (R7).
-    if (message.term < this.term) return
-    // A replica outside of the configuration can teach a later term, and nothing else.
-    if (!isVoter(this.#voters, message.from)) return
+    if (this.#disturbs(message)) return
+    if (message.term > this.term) {
+      if (raisesTerm(message)) this.#follow(message.term)
+    } else if (message.term < this.term) {
+      this.#onStale(message)
+      return
+    }
     switch (message.kind) {
-      case 'voteResponse':
-        this.#onVoteResponse(message.from, message.granted)
-        break
-      case 'appendResponse':
-        this.#onAppendResponse(message.from, message.index)
-        break
+      case 'preVoteRequest':
+        return this.#candidacy.onPreVoteRequest(message)
+      case 'preVoteResponse':
+        return this.#candidacy.onPreVoteResponse(message)
       case 'voteRequest':
+        return this.#candidacy.onVoteRequest(message)
+      case 'voteResponse':
+        if (this.#candidacy.onVoteResponse(message)) this.#leadership.begin()
+        return
       case 'appendRequest':
+        this.#election.acceptLeader(message.from)
+        return this.#follower.onAppendRequest(message)
       case 'heartbeatRequest':
-      case 'heartbeatResponse':
+        this.#election.acceptLeader(message.from)
+        return this.#follower.onHeartbeatRequest(message)
       case 'snapshotOffer':
+        this.#election.acceptLeader(message.from)
+        this.#follower.onSnapshotOffer(message)
+        return this.#keepTrailing()
+      case 'appendResponse':
+        if (this.role === 'leader') this.#leadership.onAppendResponse(message)
+        return
+      case 'heartbeatResponse':
+        if (this.role === 'leader') this.#leadership.onHeartbeatResponse(message.from, message.readRound)
+        return
       case 'timeoutNow':
-        assert(message.from !== this.#node, 'a replica tells itself only of its vote and its log')
-        break
+        // Who stands already is not told twice (R37).
+        if (this.role === 'follower') this.#candidacy.campaign(true)
+        return
       default:
         assertNever(message)
     }
@@ -159,65 +218,109 @@ export class RaftCore {
   /** Appends a command to the log of the leader. `data` must not change any more. */
   propose(data: Buffer): ProposeOutcome {
     if (this.role !== 'leader') return NOT_LEADER
-    const { uncommittedBytes, windowBytes } = this.#log
-    const { uncommittedBytesMax, windowBytesMax } = this.#limits
-    if (uncommittedBytes > 0 && uncommittedBytes + entryCostBytes(data) > uncommittedBytesMax) return OVER_LIMIT
-    if (windowBytes > windowBytesMax) return OVER_LIMIT
-    const entry = this.#log.append(this.term, 'normal', data)
-    return { kind: 'appended', index: entry.index, term: entry.term }
+    if (this.isTransferring) return TRANSFERRING
+    if (this.#isOverLimit(data)) return OVER_LIMIT
+    const { index, term } = this.#log.append(this.term, 'normal', data)
+    this.#replication.touch()
+    return { kind: 'appended', index, term }
+  }
+
+  /** Proposes a change of the membership, which takes effect when it is applied. One at a time (R32, R33). */
+  proposeConf(change: ConfChange): ProposeOutcome {
+    if (this.role !== 'leader') return NOT_LEADER
+    if (this.isTransferring) return TRANSFERRING
+    const reason = this.#leadership.confRefusal(change)
+    if (reason !== undefined) return { kind: 'refused', reason }
+    return { kind: 'appended', index: this.#leadership.appendConf(change), term: this.term }
+  }
+
+  /** To be called for each committed entry of kind 'conf', in order, before `appliedTo` of it. Returns the configuration from now on. */
+  applyConf(entry: Entry): ConfState {
+    this.#membership.apply(entry)
+    this.#keepTrailing()
+    if (this.role === 'leader' && !this.#leadership.membersChanged()) this.#resign()
+    return this.conf
+  }
+
+  /** Hands leadership over to another voter. It is over when this replica leads no more, or, if that fails, when `isTransferring` ends. */
+  transfer(to: NodeId): 'started' | 'refused' {
+    return this.role === 'leader' ? this.#leadership.transfer(to) : 'refused'
   }
 
   /** Asks to read the state as of now. The answer comes through `takeReads`, when everything committed by now is applied. */
   readIndex(): ReadOutcome {
     if (this.role !== 'leader') return NOT_LEADER
-    if (this.#reads.count >= this.#limits.readsMax) return OVER_LIMIT
-    // The only voter is the quorum that confirms its leadership.
-    return { kind: 'accepted', read: this.#hasCommittedInTerm ? this.#reads.confirm(this.#log.commit) : this.#reads.hold() }
+    if (this.#leadership.reads.count >= this.#limits.readsMax) return OVER_LIMIT
+    return { kind: 'accepted', read: this.#leadership.read() }
   }
 
   /** Reads that can be served now, or never. Each is returned once. */
   takeReads(): readonly ReadResult[] {
-    return this.#reads.take(this.#log.applied)
+    return this.#leadership.reads.take(this.#log.applied)
+  }
+
+  /** Messages to that node may have been lost. */
+  unreachable(node: NodeId): void {
+    this.#replication.unreachable(node)
+  }
+
+  /** The answer to a load: entries from its `from` on, at least one. */
+  loaded(to: NodeId, entries: readonly Entry[]): void {
+    this.#replication.loaded(to, entries)
+  }
+
+  loadFailed(to: NodeId): void {
+    this.#replication.loadFailed(to)
+  }
+
+  /** The transfer of a snapshot to that node has ended: with the index that was installed there, or without success (R40). */
+  snapshotDone(node: NodeId, index: LogIndex | undefined): void {
+    this.#replication.snapshotDone(node, index)
+  }
+
+  /** Whether a snapshot of that end is worth receiving. */
+  wouldInstall(index: LogIndex, term: Term): boolean {
+    return this.#follower.wouldInstall(index, term)
+  }
+
+  /** Replicas that have lost log which they had acknowledged to this leader: they are not counted any more (R46). Each is named once. */
+  takeForgetful(): readonly NodeId[] {
+    return this.#replication.takeForgetful()
+  }
+
+  /** Whether `takeOutput` has something to give. */
+  hasOutput(): boolean {
+    return !this.#outbox.isEmpty || (this.role === 'leader' && this.#leadership.hasOutput)
+  }
+
+  /** What may be sent at once, also while a write is under way: a leader's entries leave before they are durable here (R6, R17). */
+  takeOutput(): Output {
+    if (this.role === 'leader') this.#leadership.flush()
+    return this.#outbox.take()
   }
 
   /** Whether `ready` has something to give. */
   hasReady(): boolean {
-    if (this.#inFlight !== undefined) return false
-    return (
-      this.#log.hasUnhanded ||
-      this.#messagesAfterPersist.length > 0 ||
-      this.#persisted.isBehind(this.term, this.#election.vote, this.#log.start)
-    )
+    return this.#inFlight === undefined && (this.#hasUnwritten || this.#outbox.hasAfterPersist)
   }
 
-  /** What to write and send next. The caller owes `advance` for it before it may ask again. */
+  /** What to write. The caller owes `advance` for it before it may ask again. */
   ready(): Ready {
     assert(this.#inFlight === undefined, 'a ready is advanced before the next is taken')
-    const isBehind = this.#persisted.isBehind(this.term, this.#election.vote, this.#log.start)
-    const entries = this.#log.handOut()
-    const { lastIndex, lastTerm } = this.#log
-    const messagesAfterPersist = this.#messagesAfterPersist
-    this.#messagesAfterPersist = []
-    if (this.role === 'leader' && entries.length > 0) {
-      // The leader counts itself only once its own write is durable (R6).
-      const { term } = this
-      messagesAfterPersist.push({
-        kind: 'appendResponse',
-        from: this.#node,
-        to: this.#node,
-        term,
-        index: lastIndex,
-        rejected: false,
-        hintTerm: lastTerm,
-      })
-    }
+    const log = this.#log
+    const isBehind = this.#isBehind
+    const entries = log.handOut()
+    const { lastIndex, lastTerm } = log
+    // The leader counts itself only once its own write is durable (R6).
+    if (this.role === 'leader' && entries.length > 0) this.#outbox.sendAfterPersist(this.#ownAcknowledgement(lastIndex))
+    const start = this.#persisted.changedStart(log.start)
     this.#inFlight = {
-      messages: [],
       entries,
-      hardState: this.#persisted.changedHardState({ term: this.term, vote: this.#election.vote, commit: this.#log.commit }),
-      start: this.#persisted.changedStart(this.#log.start),
+      hardState: this.#persisted.changedHardState({ term: this.term, vote: this.#election.vote, commit: log.commit }),
+      start,
+      snapshot: start === log.installing ? start : undefined,
       mustSync: isBehind || entries.length > 0,
-      messagesAfterPersist,
+      messagesAfterPersist: this.#outbox.takeAfterPersist(),
       term: this.term,
       lastIndex,
       lastTerm,
@@ -225,11 +328,12 @@ export class RaftCore {
     return this.#inFlight
   }
 
-  /** The write of the last `ready` is durable. */
+  /** The write of the last `ready` is durable, and its snapshot, if it has one, is in the state machine. */
   advance(): void {
     const ready = this.#inFlight
     assert(ready !== undefined, 'only a ready that was given out is advanced')
     this.#inFlight = undefined
+    if (ready.snapshot !== undefined) this.#log.installed(ready.snapshot)
     // In a later term the entry at that index may have been replaced and come back. Every ready tells the end of the log, so
     // that the first one of the later term makes up for what is dropped here (R7).
     if (ready.term === this.term) this.#log.stableTo(ready.lastIndex, ready.lastTerm)
@@ -242,33 +346,115 @@ export class RaftCore {
   }
 
   appliedTo(index: LogIndex): void {
+    assert(!this.#membership.hasUnapplied(index), 'a change of the membership takes effect before it counts as applied')
     this.#log.appliedTo(index)
+    if (this.role === 'leader') this.#leadership.leaveJoint()
   }
 
   /** Drops the log up to `index`, which the state machine must hold durably. Whether there was anything to drop. */
   compact(index: LogIndex): boolean {
-    return this.#log.compact(index)
+    if (index <= this.#log.start.index) return false
+    if (!this.#log.compact(index, this.#membership.confAt(index))) return false
+    this.#membership.compact(index)
+    return true
   }
 
-  get #hasCommittedInTerm(): boolean {
-    return this.#log.term(this.#log.commit) === this.term
+  /** What a snapshot of the state as of an applied index says of itself; undefined when the log does not go back so far. */
+  startAt(index: LogIndex): LogStart | undefined {
+    const term = this.#log.term(index)
+    if (term === undefined || index > this.#log.applied) return undefined
+    return { index, term, conf: this.#membership.confAt(index) }
+  }
+
+  get #isBehind(): boolean {
+    return this.#persisted.isBehind(this.term, this.#election.vote, this.#log.start)
+  }
+
+  get #hasUnwritten(): boolean {
+    return this.#log.hasUnhanded || this.#isBehind
+  }
+
+  /** A candidate of a later term, while a leader is alive that did not ask for it (R14). */
+  #disturbs(message: Message): boolean {
+    if (message.kind !== 'preVoteRequest' && message.kind !== 'voteRequest') return false
+    if (message.term <= this.term || (message.kind === 'voteRequest' && message.transfer)) return false
+    return this.role === 'leader' || (this.leader !== NODE_NONE && this.#election.elapsedTicks < this.#timing.electionTicks)
+  }
+
+  /** Of an older term: among others, this replica's own acknowledgements from before a change of term (R7). */
+  #onStale(message: Message): void {
+    switch (message.kind) {
+      case 'appendRequest':
+      case 'heartbeatRequest':
+      case 'snapshotOffer':
+        // A leader that this replica has left behind learns the later term, or it could never lead this replica again (R15).
+        return this.#answer({
+          kind: 'appendResponse',
+          from: this.#node,
+          to: message.from,
+          term: this.term,
+          index: 0,
+          rejected: false,
+          hintIndex: 0,
+          hintTerm: 0,
+          sequence: 0,
+        })
+      case 'preVoteRequest':
+        return this.#candidacy.onPreVoteRequest(message)
+      case 'preVoteResponse':
+      case 'voteRequest':
+      case 'voteResponse':
+      case 'appendResponse':
+      case 'heartbeatResponse':
+      case 'timeoutNow':
+        return
+      default:
+        assertNever(message)
+    }
+  }
+
+  #answer(message: Message): void {
+    const isDurable = this.#inFlight === undefined && !this.#hasUnwritten && !this.#outbox.hasAfterPersist
+    if (isDurable) this.#outbox.send(message)
+    else this.#outbox.sendAfterPersist(message)
+  }
+
+  #isOverLimit(data: Buffer): boolean {
+    const { uncommittedBytes, windowBytes } = this.#log
+    const { uncommittedBytesMax, windowBytesMax } = this.#limits
+    return (uncommittedBytes > 0 && uncommittedBytes + entryCostBytes(data) > uncommittedBytesMax) || windowBytes > windowBytesMax
   }
 
   #follow(term: Term): void {
+    if (this.role === 'leader') this.#leadership.end()
     this.#election.follow(term)
-    this.#reads.lose()
   }
 
-  #onVoteResponse(from: NodeId, granted: boolean): void {
-    if (this.role !== 'candidate') return
-    if (this.#election.count(from, granted, this.#voters) !== 'won') return
-    this.#election.lead()
-    this.#replication.begin(this.#voters)
-    this.#log.append(this.term, 'empty', EMPTY)
+  /** Leads no more, in the same term. */
+  #resign(): void {
+    this.#leadership.end()
+    this.#election.stepDown()
   }
 
-  #onAppendResponse(from: NodeId, index: LogIndex): void {
-    if (this.role !== 'leader') return
-    if (this.#replication.acknowledge(from, index, this.term, this.#voters)) this.#reads.confirmHeld(this.#log.commit)
+  #keepTrailing(): void {
+    this.#log.keepTrailing(this.#membership.isAlone ? 0 : this.#limits.trailingBytes)
+  }
+
+  #ownAcknowledgement(index: LogIndex): Message {
+    return {
+      kind: 'appendResponse',
+      from: this.#node,
+      to: this.#node,
+      term: this.term,
+      index,
+      rejected: false,
+      hintIndex: 0,
+      hintTerm: 0,
+      sequence: 0,
+    }
   }
 }
+
+/** Pre-votes speak of terms that nobody has opened yet (R13). */
+const raisesTerm = (message: Message): boolean =>
+  message.kind !== 'preVoteRequest' && !(message.kind === 'preVoteResponse' && message.granted)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linearizable reads without a write (R26-R29). A read is numbered by the leader, learns the commit index that stood when it
-// arrived, and is served once that is applied.
+// Linearizable reads without a write (R26-R29). A read is numbered by the leader, learns the commit index that stood when it arrived, waits until a
+// majority has said after that moment that it still leads, and is served once the index is applied.
 import { assert } from '#base/assert'
 import type { LogIndex } from './message.ts'
 
@@ -13,22 +13,41 @@ export interface ReadResult {
   readonly kind: 'servable' | 'lost'
 }
 
-interface ConfirmedRead {
+interface IndexedRead {
   readonly read: ReadNumber
   readonly index: LogIndex
+}
+
+interface AskedRead extends IndexedRead {
+  /** The round of heartbeats that was sent after the read arrived. */
+  readonly round: number
 }
 
 export class ReadQueue {
   #lastRead: ReadNumber = 0
   /** Arrived before an entry of the term was committed, so that the leader's commit index may be behind (R26). */
   #held: ReadNumber[] = []
-  /** In order of arrival, so the indexes never decrease. */
-  readonly #confirmed: ConfirmedRead[] = []
+  /** Wait for a round to be answered. In order of arrival, so neither rounds nor indexes decrease. */
+  #asked: AskedRead[] = []
+  /** Known to be of a time when this replica led. In order of arrival. */
+  #confirmed: IndexedRead[] = []
   #lost: ReadNumber[] = []
+  /** The last round that was sent. Never reset, so that it is not used twice in a term. */
+  #round = 0
 
   /** Reads that are waiting, for the limit on them. */
   get count(): number {
-    return this.#held.length + this.#confirmed.length
+    return this.#held.length + this.#asked.length + this.#confirmed.length
+  }
+
+  get round(): number {
+    return this.#round
+  }
+
+  /** Whether reads have come since the last round was sent. */
+  get needsRound(): boolean {
+    const last = this.#asked.at(-1)
+    return last !== undefined && last.round > this.#round
   }
 
   hold(): ReadNumber {
@@ -36,7 +55,14 @@ export class ReadQueue {
     return this.#lastRead
   }
 
-  /** The commit index of this very moment: one read never takes over the index of another (R27). */
+  /** Takes the commit index of this very moment: one read never takes over the index of another (R27). The next round confirms it. */
+  ask(commit: LogIndex): ReadNumber {
+    assert(this.#held.length === 0, 'reads held before the first commit of a term are asked with it')
+    this.#asked.push({ read: ++this.#lastRead, index: commit, round: this.#round + 1 })
+    return this.#lastRead
+  }
+
+  /** Like `ask`, of the only voter, who is the quorum that confirms its leadership. */
   confirm(commit: LogIndex): ReadNumber {
     assert(this.#held.length === 0, 'reads held before the first commit of a term are confirmed by it')
     this.#confirmed.push({ read: ++this.#lastRead, index: commit })
@@ -44,14 +70,28 @@ export class ReadQueue {
   }
 
   /** An entry of the leader's term is committed. */
-  confirmHeld(commit: LogIndex): void {
-    for (const read of this.#held) this.#confirmed.push({ read, index: commit })
+  askHeld(commit: LogIndex): void {
+    for (const read of this.#held) this.#asked.push({ read, index: commit, round: this.#round + 1 })
     this.#held = []
+  }
+
+  /** A round of heartbeats is sent. */
+  nextRound(): number {
+    return ++this.#round
+  }
+
+  /** A majority has answered this round, or a later one. */
+  confirmTo(round: number): void {
+    let count = 0
+    while (count < this.#asked.length && (this.#asked[count] as AskedRead).round <= round) count++
+    if (count > 0) this.#confirmed.push(...this.#asked.splice(0, count))
   }
 
   /** Leadership has ended. A confirmed read stays good: its index was committed while this replica led. */
   lose(): void {
+    for (const { read } of this.#asked) this.#lost.push(read)
     this.#lost.push(...this.#held)
+    this.#asked = []
     this.#held = []
   }
 

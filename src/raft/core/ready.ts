@@ -4,13 +4,13 @@ import { assert } from '#base/assert'
 import { type Entry, type HardState, type LogIndex, type LogStart, type Message, NODE_NONE, type NodeId, type Term } from './message.ts'
 
 export interface Ready {
-  /** May leave at once. */
-  readonly messages: readonly Message[]
   /** To be written in one batch with the hard state and the start. An entry replaces every stored one at or above its index (R4). */
   readonly entries: readonly Entry[]
   readonly hardState: HardState | undefined
   /** The log begins after this point from now on. */
   readonly start: LogStart | undefined
+  /** The same as `start`, when a snapshot has replaced the log: the state machine must hold it, durably, before the log is written (R41). */
+  readonly snapshot: LogStart | undefined
   /** Whether the write must be durable before `advance`: entries, a term, a vote or a start. A commit index alone need not be (R5). */
   readonly mustSync: boolean
   /** Leave after the write is durable. Those to this node itself are taken by `advance`. */

@@ -130,7 +130,7 @@ function message(kind: string, from: number, term: number): Message {
     case 'voteRequest':
       return { kind, from, to: 1, term, lastIndex: 0, lastTerm: 0, transfer: false }
     case 'appendResponse':
-      return { kind, from, to: 1, term, index: 1, rejected: false, hintTerm: 0 }
+      return { kind, from, to: 1, term, index: 1, rejected: false, hintIndex: 0, hintTerm: 0, sequence: 0 }
     case 'voteResponse':
       return { kind, from, to: 1, term, granted: true }
     case 'heartbeatRequest':

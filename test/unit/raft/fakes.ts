@@ -5,7 +5,7 @@ import type { Entry, GroupId, HardState, LogIndex, LogStart, Term } from '../../
 import type { RaftHostPorts } from '../../../src/raft/host.ts'
 import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../../src/raft/log-store.ts'
 import type { ProposalWaiter } from '../../../src/raft/pending-proposals.ts'
-import type { StateMachine } from '../../../src/raft/state-machine.ts'
+import type { InstalledSnapshot, StateMachine, StateSnapshot } from '../../../src/raft/state-machine.ts'
 
 interface StoredGroup {
   hardState: HardState
@@ -28,6 +28,11 @@ export class FakeLogStore implements LogStore {
     this.content = content
   }
 
+  /** The store as the next process finds it. */
+  next(): FakeLogStore {
+    return new FakeLogStore(this.content)
+  }
+
   /** The write in flight ends. */
   complete(error?: Error): void {
     assert.ok(this.#finish, 'a write is in flight')
@@ -44,6 +49,7 @@ export class FakeLogStore implements LogStore {
       hardState,
       start,
       lastIndex: entries.at(-1)?.index ?? start.index,
+      confEntries: entries.filter(({ kind }) => kind === 'conf'),
     }))
   }
 
@@ -109,6 +115,8 @@ export class RecordingMachine implements StateMachine {
   /** When set, `apply` waits for it. */
   gate: Promise<void> | undefined
   fault: Error | undefined
+  /** What it says its state was worth, by index. */
+  readonly hashes = new Map<LogIndex, number>()
   /** Entries of each call. */
   readonly calls: number[] = []
 
@@ -133,6 +141,24 @@ export class RecordingMachine implements StateMachine {
     return this.durable
   }
 
+  async snapshot(): Promise<StateSnapshot> {
+    const { applied } = this
+    const chunks = [...this.commands].map((command) => Buffer.from(command))
+    return { index: applied, formatVersion: 1, chunks: chunked(chunks), close: async () => {} }
+  }
+
+  async install({ index, chunks }: InstalledSnapshot): Promise<void> {
+    this.commands.length = 0
+    for await (const chunk of chunks) this.commands.push(chunk.toString())
+    this.applied = index
+    this.durable = index
+    this.events.push(`installed ${index}`)
+  }
+
+  stateHash(index: LogIndex): number | undefined {
+    return this.hashes.get(index)
+  }
+
   onLeader(term: Term): void {
     this.events.push(`leads term ${term} at ${this.applied}`)
   }
@@ -144,6 +170,10 @@ export class RecordingMachine implements StateMachine {
     this.commands.push(data.toString())
     return data.toString().toUpperCase()
   }
+}
+
+async function* chunked(chunks: readonly Buffer[]): AsyncGenerator<Buffer, void> {
+  yield* chunks
 }
 
 /** Collects what became of proposals, in the order in which their proposers were told. */
@@ -168,6 +198,19 @@ export interface FakePorts {
   readonly timers: (() => void)[]
 }
 
+const unusedFile = (): never => assert.fail('groups of one voter have no files of their own')
+const NO_DISK: RaftHostPorts['disk'] = {
+  open: unusedFile,
+  exists: unusedFile,
+  fullPath: unusedFile,
+  list: unusedFile,
+  makeDirectory: unusedFile,
+  remove: unusedFile,
+  rename: unusedFile,
+  syncDirectory: unusedFile,
+  free: unusedFile,
+}
+
 export function fakePorts(): FakePorts {
   const crashes: Error[] = []
   const warnings: string[] = []
@@ -184,8 +227,8 @@ export function fakePorts(): FakePorts {
     },
     scope: () => logger,
   }
-  const unused = (): never => assert.fail('the host draws no random numbers')
-  const random: RaftHostPorts['random'] = { uint32: unused, range: unused, chance: unused, bytes: unused, stream: unused }
+  const unused = (): never => assert.fail('groups of one voter draw no random numbers')
+  const random: RaftHostPorts['random'] = { uint32: unused, range: unused, chance: unused, bytes: unused, stream: () => random }
   const ports: RaftHostPorts = {
     clock: {
       monotonic: () => 0,
@@ -204,6 +247,7 @@ export function fakePorts(): FakePorts {
     logger,
     probe: { reached: () => {}, fault: () => false },
     random,
+    disk: NO_DISK,
     crash: (reason) => crashes.push(reason),
   }
   return { ports, crashes, warnings, measured, timers }

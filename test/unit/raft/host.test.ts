@@ -47,7 +47,7 @@ test('a new group begins durably with this node as its only voter, and leads whe
         group: 1,
         entries: [],
         hardState: { term: 0, vote: 0, commit: 0 },
-        start: { index: 0, term: 0, conf: { voters: [1], learners: [] } },
+        start: { index: 0, term: 0, conf: { voters: [1], learners: [], outgoing: [], learnersNext: [] } },
       },
     ],
     sync: true,

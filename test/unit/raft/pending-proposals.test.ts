@@ -39,9 +39,33 @@ test('thousands of proposals are settled in order, whoever adds more meanwhile',
   )
 })
 
-test('proposals come in order of index, and entries without a gap', () => {
+test('an entry of a later term fails everyone above it who waits for an older one: terms never decrease along a log', () => {
   const proposals = new PendingProposals()
-  proposals.add(3, 1, new Outcomes().waiter('a'))
-  assert.throws(() => proposals.add(3, 1, new Outcomes().waiter('b')), /in order of index/)
-  assert.throws(() => proposals.settle(entry(4, 1), ''), /without a gap/)
+  const outcomes = new Outcomes()
+  proposals.add(3, 1, outcomes.waiter('a'))
+  proposals.add(7, 1, outcomes.waiter('b'))
+  proposals.add(8, 2, outcomes.waiter('c'))
+  proposals.settle(entry(3, 2), '')
+  assert.deepEqual(outcomes.told, ['a failed: not-leader', 'b failed: not-leader'])
+  proposals.settle(entry(8, 2), 'yes')
+  assert.deepEqual(outcomes.told.slice(2), ['c committed at 8: yes'])
+})
+
+test('answers of a leader that come in another order than its log find their place', () => {
+  const proposals = new PendingProposals()
+  const outcomes = new Outcomes()
+  for (const index of [5, 3, 4]) proposals.add(index, 1, outcomes.waiter(String(index)))
+  for (const index of [3, 4, 5]) proposals.settle(entry(index, 1), '')
+  assert.deepEqual(outcomes.told, ['3 committed at 3: ', '4 committed at 4: ', '5 committed at 5: '])
+})
+
+test('whoever waits too long, or for what a snapshot has replaced, is told that the outcome is unknown', () => {
+  const proposals = new PendingProposals()
+  const outcomes = new Outcomes()
+  proposals.add(3, 1, outcomes.waiter('replaced'), 20)
+  proposals.add(4, 1, outcomes.waiter('old'), 5)
+  proposals.add(9, 1, outcomes.waiter('young'), 20)
+  proposals.abandon(10, 3)
+  assert.deepEqual(outcomes.told, ['replaced failed: outcome-unknown', 'old failed: outcome-unknown'])
+  assert.equal(proposals.count, 1)
 })

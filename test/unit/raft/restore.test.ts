@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isPlatformError } from '../../../src/base/error.ts'
 import { ERROR_CODES } from '../../../src/base/error-code.ts'
+import { CONF_NONE } from '../../../src/raft/core/message.ts'
 import type { RecoveredGroup } from '../../../src/raft/log-store.ts'
 import { bootstrapWrite, checkFits, newGroup } from '../../../src/raft/restore.ts'
 
@@ -10,8 +11,9 @@ import { bootstrapWrite, checkFits, newGroup } from '../../../src/raft/restore.t
 const RECOVERED: RecoveredGroup = {
   group: 7,
   hardState: { term: 3, vote: 1, commit: 15 },
-  start: { index: 10, term: 2, conf: { voters: [1], learners: [] } },
+  start: { index: 10, term: 2, conf: { ...CONF_NONE, voters: [1] } },
   lastIndex: 20,
+  confEntries: [],
 }
 
 const damageOf = (recovered: RecoveredGroup, applied: number): string => {
@@ -49,6 +51,6 @@ test('a new group has this node as its only voter and nothing else', () => {
     group: 7,
     entries: [],
     hardState: { term: 0, vote: 0, commit: 0 },
-    start: { index: 0, term: 0, conf: { voters: [2], learners: [] } },
+    start: { index: 0, term: 0, conf: { ...CONF_NONE, voters: [2] } },
   })
 })

@@ -3,9 +3,10 @@
 import { assert } from '#base/assert'
 import { writeUint64 } from '#base/bytes'
 import { crc32c } from '#base/crc32c'
-import type { ConfState, Entry, HardState, LogStart } from '../../core/message.ts'
+import type { ConfState, Entry, HardState, LogStart, NodeId } from '../../core/message.ts'
 import type { GroupWrite } from '../../log-store.ts'
 import {
+  CONF_FIXED_BYTES,
   ENTRY_RECORD,
   FRAME_AT,
   FRAME_HEADER_BYTES,
@@ -20,7 +21,6 @@ import {
 /** Far above what any batch holds, and within a u32 and a Buffer. */
 const FRAME_BYTES_MAX = 0x7fff_ffff
 const VOTE_BYTES = 8
-const CONF_FIXED_BYTES = 8
 
 export interface EncodedFrame {
   /** Header, table, and the data of the records that are no entries, which come first. */
@@ -142,20 +142,28 @@ class FrameWriter {
   }
 }
 
-// conf := voters u32 | learners u32 | node id u64*
+const membersBytes = (voters: readonly NodeId[], learners: readonly NodeId[]): number =>
+  CONF_FIXED_BYTES + 8 * (voters.length + learners.length)
 
-const confBytes = (conf: ConfState): number => CONF_FIXED_BYTES + 8 * (conf.voters.length + conf.learners.length)
+const isJoint = ({ outgoing, learnersNext }: ConfState): boolean => outgoing.length + learnersNext.length > 0
+
+const confBytes = (conf: ConfState): number =>
+  membersBytes(conf.voters, conf.learners) + (isJoint(conf) ? membersBytes(conf.outgoing, conf.learnersNext) : 0)
 
 function encodeConf(into: Buffer, at: number, conf: ConfState): void {
-  into.writeUInt32BE(conf.voters.length, at)
-  into.writeUInt32BE(conf.learners.length, at + 4)
+  const end = encodeMembers(into, at, conf.voters, conf.learners)
+  if (isJoint(conf)) encodeMembers(into, end, conf.outgoing, conf.learnersNext)
+}
+
+function encodeMembers(into: Buffer, at: number, voters: readonly NodeId[], learners: readonly NodeId[]): number {
+  into.writeUInt32BE(voters.length, at)
+  into.writeUInt32BE(learners.length, at + 4)
   let idAt = at + CONF_FIXED_BYTES
-  for (const id of conf.voters) {
-    writeUint64(into, id, idAt)
-    idAt += 8
+  for (const ids of [voters, learners]) {
+    for (const id of ids) {
+      writeUint64(into, id, idAt)
+      idAt += 8
+    }
   }
-  for (const id of conf.learners) {
-    writeUint64(into, id, idAt)
-    idAt += 8
-  }
+  return idAt
 }

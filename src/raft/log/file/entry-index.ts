@@ -89,6 +89,15 @@ export class EntryIndex {
     return this.#kinds[this.#slot(index)]!
   }
 
+  /** The entries of one kind, ascending. */
+  indexesOf(kind: number): readonly LogIndex[] {
+    const indexes: LogIndex[] = []
+    for (let slot = this.#kinds.indexOf(kind, this.#head); slot >= 0 && slot < this.#head + this.#count; slot = this.#kinds.indexOf(kind, slot + 1)) {
+      indexes.push(this.#base + 1 + slot - this.#head)
+    }
+    return indexes
+  }
+
   /** Index of the last entry that begins before `position`; `base` when none does. */
   lastBefore(position: LogPosition): LogIndex {
     let low = 0

@@ -10,8 +10,8 @@ import type { Entry, GroupId, LogIndex, Term } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
 import { type EncodedFrame, encodeFrame, sealFrame } from './append.ts'
 import { CleanEndFile } from './clean-end.ts'
-import { encodeSegmentHeader, FRAME, type LogPosition, segmentName } from './frame.ts'
-import { GroupTable } from './group-table.ts'
+import { encodeSegmentHeader, FRAME, type LogPosition, RECORD, segmentName } from './frame.ts'
+import { GroupTable, type RecoveredLog } from './group-table.ts'
 import { readEntries } from './read.ts'
 import { recover } from './recover.ts'
 import { Segment, segmentAt } from './segment.ts'
@@ -81,7 +81,7 @@ export class FileLogStore implements LogStore {
       if (this.#segments.length === 0) await this.#createSegment(0)
       this.#durable = this.#active.end
       this.#armIdleTimer()
-      return recovered.groups
+      return await this.#withConfEntries(recovered.groups)
     })
   }
 
@@ -154,6 +154,19 @@ export class FileLogStore implements LogStore {
       }
       for (const segment of this.#segments) await segment.retire()
     })
+  }
+
+  async #withConfEntries(groups: readonly RecoveredLog[]): Promise<readonly RecoveredGroup[]> {
+    const complete: RecoveredGroup[] = []
+    for (const group of groups) {
+      const log = must(this.#table.get(group.group), 'a recovered group is in the table')
+      const confEntries: Entry[] = []
+      for (const index of log.entries.indexesOf(RECORD.entryConf)) {
+        confEntries.push(...(await readEntries(this.#segments, log, index, index + 1, 0)))
+      }
+      complete.push({ ...group, confEntries })
+    }
+    return complete
   }
 
   get #active(): Segment {

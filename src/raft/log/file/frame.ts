@@ -8,6 +8,8 @@
 //   table   := record*                                                                                                        44 bytes
 //   record  := kind u8, 3 zeros | group u32 | term u64 | index u64 | length u32 | crc u32                                     32 bytes
 //   data    := the bytes of each record, in the order of the table
+//   conf    := members, members?        the second only while a change is under way: outgoing voters, and which of them become learners
+//   members := voters u32 | learners u32 | node id u64*
 //
 // A position is a byte's place in the endless stream that the segments cut into files, headers included. `crc` covers the header before it,
 // `table crc` the table, and the crc of a record its data: a chain of checksums in which each byte is summed once, and which lets one record be verified
@@ -21,6 +23,9 @@ import type { EntryKind } from '../../core/message.ts'
 export const SEGMENT_MAGIC = 0x524d514c // 'RMQL'
 export const SEGMENT_VERSION = 1
 export const SEGMENT_HEADER_BYTES = 24
+
+/** What a half of a conf has before its node ids: the lengths of its two lists. */
+export const CONF_FIXED_BYTES = 8
 
 export const FRAME_MAGIC = 0x524d5146 // 'RMQF'
 export const FRAME_HEADER_BYTES = 44

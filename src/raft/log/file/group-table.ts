@@ -4,6 +4,7 @@
 import { assert, must } from '#base/assert'
 import { readUint64 } from '#base/bytes'
 import {
+  CONF_NONE,
   type ConfState,
   type GroupId,
   type HardState,
@@ -15,10 +16,13 @@ import {
 } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, RecoveredGroup } from '../../log-store.ts'
 import { EntryIndex } from './entry-index.ts'
-import { entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
+import { CONF_FIXED_BYTES, entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
+
+/** A group without what only the files have. */
+export type RecoveredLog = Omit<RecoveredGroup, 'confEntries'>
 
 const HARD_STATE_NONE: HardState = Object.freeze({ term: 0, vote: NODE_NONE, commit: INDEX_NONE })
-const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: 0, conf: Object.freeze({ voters: [], learners: [] }) })
+const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: 0, conf: CONF_NONE })
 
 export class GroupLog {
   readonly group: GroupId
@@ -99,8 +103,8 @@ export class GroupTable {
   }
 
   /** Ends a recovery. Returns what was recovered, or a sentence on entries that the log should hold and does not. */
-  settle(): readonly RecoveredGroup[] | string {
-    const recovered: RecoveredGroup[] = []
+  settle(): readonly RecoveredLog[] | string {
+    const recovered: RecoveredLog[] = []
     for (const { group, hardState, start, entries } of this.#sorted()) {
       if (entries.base < start.index) entries.dropThrough(start.index)
       if (entries.base > start.index) return `entries ${start.index + 1} to ${entries.base} of group ${group} are missing`
@@ -147,7 +151,7 @@ export class GroupTable {
       log.hardState = { term, vote: readUint64(head, dataAt), commit: index }
     } else {
       assert(kind === RECORD.startKeeping || kind === RECORD.startClearing, 'every kind of record is known')
-      log.start = { index, term, conf: decodeConf(head, dataAt) }
+      log.start = { index, term, conf: decodeConf(head, dataAt, dataAt + head.readUInt32BE(at + RECORD_AT.length)) }
       if (kind === RECORD.startClearing) log.entries.reset(index)
       else log.entries.dropThrough(index)
     }
@@ -168,9 +172,17 @@ export class GroupTable {
   }
 }
 
-function decodeConf(from: Buffer, at: number): ConfState {
-  const voters = from.readUInt32BE(at)
-  const learners = from.readUInt32BE(at + 4)
-  const ids = Array.from({ length: voters + learners }, (_, place) => readUint64(from, at + 8 + 8 * place))
-  return { voters: ids.slice(0, voters), learners: ids.slice(voters) }
+function decodeConf(from: Buffer, at: number, end: number): ConfState {
+  let idAt = 0
+  const ids = (countAt: number): readonly number[] =>
+    Array.from({ length: from.readUInt32BE(countAt) }, () => {
+      idAt += 8
+      return readUint64(from, idAt - 8)
+    })
+  idAt = at + CONF_FIXED_BYTES
+  const members = { voters: ids(at), learners: ids(at + 4) }
+  if (idAt === end) return { ...members, outgoing: [], learnersNext: [] }
+  const jointAt = idAt
+  idAt += CONF_FIXED_BYTES
+  return { ...members, outgoing: ids(jointAt), learnersNext: ids(jointAt + 4) }
 }

@@ -5,18 +5,17 @@ import { must } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Disk } from '#base/port/disk'
-import type { RecoveredGroup } from '../../log-store.ts'
 import type { CleanEnd } from './clean-end.ts'
 import { damaged } from './damage.ts'
 import { FRAME, type LogPosition, SEGMENT_HEADER_BYTES, SEGMENT_VERSION, segmentBase } from './frame.ts'
-import type { GroupTable } from './group-table.ts'
+import type { GroupTable, RecoveredLog } from './group-table.ts'
 import { type Flaw, findWitness, inspectFrame, inspectSegmentHeader, isFlaw, Window } from './inspect.ts'
 import { Segment } from './segment.ts'
 
 const COPY_BYTES = 1024 * 1024
 
 export interface Recovered {
-  readonly groups: readonly RecoveredGroup[]
+  readonly groups: readonly RecoveredLog[]
   /** Ascending and dense; empty when there is no log yet. The last one is written to. */
   readonly segments: Segment[]
   /** Crc that the next frame carries as `previous`. */

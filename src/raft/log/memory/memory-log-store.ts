@@ -6,6 +6,11 @@ import { ERROR_CODES } from '#base/error-code'
 import { type Entry, type GroupId, INDEX_NONE, type LogIndex, type LogStart, type Term } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
 
+/** What an entry costs beside its bytes: its objects, and those of its buffer. An estimate, without which many small entries would go far over any bound. */
+const ENTRY_OVERHEAD_BYTES = 320
+
+const costOf = ({ data }: Entry): number => data.length + ENTRY_OVERHEAD_BYTES
+
 class MemoryLog {
   /** Entries (start.index, last], after `head` slots that are no longer used. */
   #slots: (Entry | undefined)[] = []
@@ -33,9 +38,9 @@ class MemoryLog {
   /** Discards the entry's index and all after it, then adds the entry (R4). */
   append(entry: Entry): void {
     assert(entry.index > this.#startIndex && entry.index <= this.last + 1, 'entries follow on the log without a gap')
-    while (this.last >= entry.index) this.bytes -= this.#slots.pop()!.data.length
+    while (this.last >= entry.index) this.bytes -= costOf(this.#slots.pop()!)
     this.#slots.push(entry)
-    this.bytes += entry.data.length
+    this.bytes += costOf(entry)
   }
 
   /** A start inside the log, of the same term there, drops the entries up to it; any other replaces the log. */
@@ -43,7 +48,7 @@ class MemoryLog {
     assert(start.index >= this.#startIndex, 'the start of a log never goes back')
     const dropped = this.term(start.index) === start.term ? start.index - this.#startIndex : this.#slots.length - this.#head
     for (let count = 0; count < dropped; count++) {
-      this.bytes -= this.#slots[this.#head]!.data.length
+      this.bytes -= costOf(this.#slots[this.#head]!)
       this.#slots[this.#head++] = undefined
     }
     this.#startIndex = start.index

@@ -6,13 +6,13 @@ import { Election } from '../../../../src/raft/core/election.ts'
 const THREE = { incoming: [1, 2, 3], outgoing: [] }
 
 test('a campaign opens a term with a vote for itself, and without a leader', () => {
-  const election = new Election(1, 4, 2)
+  const election = new Election(1, 4, 2, () => 10)
   election.campaign()
   assert.deepEqual([election.role, election.term, election.vote, election.leader], ['candidate', 5, 1, 0])
 })
 
 test('a majority of votes wins', () => {
-  const election = new Election(1, 0, 0)
+  const election = new Election(1, 0, 0, () => 10)
   election.campaign()
   assert.equal(election.count(1, true, THREE), 'pending')
   assert.equal(election.count(2, true, THREE), 'won')
@@ -21,7 +21,7 @@ test('a majority of votes wins', () => {
 })
 
 test('a vote that arrives twice counts once', () => {
-  const election = new Election(1, 0, 0)
+  const election = new Election(1, 0, 0, () => 10)
   election.campaign()
   assert.equal(election.count(2, true, THREE), 'pending')
   assert.equal(election.count(2, true, THREE), 'pending')
@@ -29,7 +29,7 @@ test('a vote that arrives twice counts once', () => {
 })
 
 test('votes of one term do not count in the next', () => {
-  const election = new Election(1, 0, 0)
+  const election = new Election(1, 0, 0, () => 10)
   election.campaign()
   election.count(2, true, THREE)
   election.campaign()
@@ -38,7 +38,7 @@ test('votes of one term do not count in the next', () => {
 })
 
 test('a later term takes leadership away and frees the vote (R12)', () => {
-  const election = new Election(1, 0, 0)
+  const election = new Election(1, 0, 0, () => 10)
   election.campaign()
   election.count(1, true, { incoming: [1], outgoing: [] })
   election.lead()
@@ -47,7 +47,7 @@ test('a later term takes leadership away and frees the vote (R12)', () => {
 })
 
 test('terms never go back, and roles change only as they may (R10)', () => {
-  const election = new Election(1, 3, 0)
+  const election = new Election(1, 3, 0, () => 10)
   assert.throws(() => election.follow(3), /only later terms/)
   assert.throws(() => election.lead(), /only a candidate/)
   assert.throws(() => election.count(1, true, THREE), /only a candidate/)

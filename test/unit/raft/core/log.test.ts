@@ -122,14 +122,14 @@ test('marks never go back, and never pass each other (R10)', () => {
   assert.throws(() => log.commitTo(4), /commit <= last index/)
   assert.throws(() => log.appliedTo(1), /never goes back/)
   assert.throws(() => log.appliedTo(3), /committed and durable/)
-  assert.throws(() => log.compact(3), /only up to what is in the state machine/)
+  assert.throws(() => log.compact(3, ONE_VOTER), /only up to what is in the state machine/)
   assert.throws(() => openLog({ lastIndex: 1, commit: 2 }), /start <= applied <= commit <= last index/)
 })
 
 test('the start moves up to an applied entry and takes its term', () => {
   const log = openLog({ lastIndex: 3, commit: 3, applied: 2 })
-  assert.equal(log.compact(2), true)
+  assert.equal(log.compact(2, ONE_VOTER), true)
   assert.deepEqual(log.start, { index: 2, term: 1, conf: ONE_VOTER })
-  assert.equal(log.compact(2), false)
+  assert.equal(log.compact(2, ONE_VOTER), false)
   assert.equal(log.term(1), undefined)
 })

@@ -5,7 +5,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { ConfState, Entry } from '../../../../src/raft/core/message.ts'
 import { RaftCore } from '../../../../src/raft/core/raft-core.ts'
-import { ONE_VOTER, Replica, WIDE_LIMITS } from './replica.ts'
+import { ONE_VOTER, Replica, TIMING, WIDE_LIMITS } from './replica.ts'
 
 const coreOf = (conf: ConfState, changes: { term?: number; lastTerm?: number } = {}): RaftCore =>
   new RaftCore({
@@ -14,16 +14,12 @@ const coreOf = (conf: ConfState, changes: { term?: number; lastTerm?: number } =
     start: { index: 0, term: changes.lastTerm ?? 0, conf },
     lastIndex: 0,
     applied: 0,
+    confEntries: [],
     stable: { term: () => undefined },
     limits: WIDE_LIMITS,
+    timing: TIMING,
+    random: (min) => min,
   })
-
-test('a configuration that this node could not serve alone is refused', () => {
-  assert.throws(() => coreOf({ voters: [1, 2], learners: [] }), /multi-voter groups/)
-  assert.throws(() => coreOf({ voters: [1], learners: [2] }), /multi-voter groups/)
-  assert.throws(() => coreOf({ voters: [2], learners: [] }), /multi-voter groups/)
-  assert.equal(coreOf(ONE_VOTER).role, 'follower')
-})
 
 test('an entry of a later term than the replica is refused (R10)', () => {
   assert.throws(() => coreOf(ONE_VOTER, { term: 1, lastTerm: 2 }), /later term/)

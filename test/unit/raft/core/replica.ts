@@ -2,12 +2,21 @@
 // A core with the disk and the state machine that a driver would give it, each step of which the test takes itself.
 import assert from 'node:assert/strict'
 import type { CommittedPage } from '../../../../src/raft/core/log.ts'
-import type { ConfState, Entry, HardState, LogIndex, LogStart } from '../../../../src/raft/core/message.ts'
-import { RaftCore, type RaftLimits } from '../../../../src/raft/core/raft-core.ts'
+import { CONF_NONE, type ConfState, type Entry, type HardState, type LogIndex, type LogStart } from '../../../../src/raft/core/message.ts'
+import { RaftCore, type RaftLimits, type RaftTiming } from '../../../../src/raft/core/raft-core.ts'
 import type { Ready } from '../../../../src/raft/core/ready.ts'
 
-export const ONE_VOTER: ConfState = { voters: [1], learners: [] }
-export const WIDE_LIMITS: RaftLimits = { uncommittedBytesMax: 1_000_000, windowBytesMax: 2_000_000, readsMax: 100 }
+export const ONE_VOTER: ConfState = { ...CONF_NONE, voters: [1] }
+export const WIDE_LIMITS: RaftLimits = {
+  uncommittedBytesMax: 1_000_000,
+  windowBytesMax: 2_000_000,
+  trailingBytes: 0,
+  readsMax: 100,
+  messageBytesMax: 1_000_000,
+  inflightMessagesMax: 100,
+  inflightBytesMax: 10_000_000,
+}
+export const TIMING: RaftTiming = { electionTicks: 10, heartbeatTicks: 1 }
 
 export class Replica {
   readonly #limits: RaftLimits
@@ -70,6 +79,7 @@ export class Replica {
     if (page === undefined) return []
     const entries = this.#entriesOf(page)
     this.applied.push(...entries)
+    for (const entry of entries) if (entry.kind === 'conf') this.core.applyConf(entry)
     this.core.appliedTo(this.appliedIndex)
     return entries
   }
@@ -91,7 +101,10 @@ export class Replica {
       start: this.start,
       lastIndex: this.lastDurable,
       applied: this.appliedIndex,
+      confEntries: this.entries.filter(({ kind }) => kind === 'conf'),
       limits: this.#limits,
+      timing: TIMING,
+      random: (min) => min,
       stable: {
         term: (index) => (index === this.start.index ? this.start.term : this.entries.find((entry) => entry.index === index)?.term),
       },

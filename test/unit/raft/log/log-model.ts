@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a log store must hold after a series of writes, as plainly as it can be said, and what a real one holds, to compare.
-import type { Entry, EntryKind, GroupId, HardState, LogIndex, LogStart, Term } from '../../../../src/raft/core/message.ts'
+import { CONF_NONE, type Entry, type EntryKind, type GroupId, type HardState, type LogIndex, type LogStart, type Term } from '../../../../src/raft/core/message.ts'
 import type { GroupWrite, LogStore, RecoveredGroup } from '../../../../src/raft/log-store.ts'
 
 export function entry(
@@ -18,7 +18,7 @@ export function entries(from: LogIndex, to: LogIndex, term: Term): Entry[] {
 }
 
 export function start(index: LogIndex, term: Term, voters: readonly number[] = [1, 2, 3], learners: readonly number[] = []): LogStart {
-  return { index, term, conf: { voters, learners } }
+  return { index, term, conf: { ...CONF_NONE, voters, learners } }
 }
 
 export const hardState = (term: Term, vote: number, commit: LogIndex): HardState => ({ term, vote, commit })
@@ -36,7 +36,7 @@ export class LogModel {
     for (const { group, entries, hardState, start } of batch) {
       const log = this.#groups.get(group) ?? {
         hardState: { term: 0, vote: 0, commit: 0 },
-        start: { index: 0, term: 0, conf: { voters: [], learners: [] } },
+        start: { index: 0, term: 0, conf: CONF_NONE },
         entries: [],
       }
       this.#groups.set(group, log)

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// A snapshot on its way into a group: first the state machine takes it over, then the log is told to begin there. A crash in between begins the
+// installation again (R41).
+import type { Applier } from '../applier.ts'
+import type { Conditions } from '../conditions.ts'
+import type { Ready } from '../core/ready.ts'
+import type { PeerLink } from './group-peers.ts'
+
+export interface InstallationOptions {
+  readonly applier: Applier
+  readonly conditions: Conditions
+  readonly link: PeerLink
+  /** The state is installed: `take` has what is to be written. */
+  readonly onInstalled: () => void
+  readonly crash: (reason: Error) => void
+}
+
+export class Installation {
+  readonly #options: InstallationOptions
+  /** From when it was given out by the core until its write begins. */
+  #ready: Ready | undefined
+  #isInstalled = false
+
+  constructor(options: InstallationOptions) {
+    this.#options = options
+  }
+
+  get isUnderWay(): boolean {
+    return this.#ready !== undefined
+  }
+
+  /** `ready` has a snapshot. It is held back until its state is installed. */
+  begin(ready: Ready): void {
+    const { applier, conditions, link, onInstalled, crash } = this.#options
+    this.#ready = ready
+    this.#isInstalled = false
+    conditions
+      .until(() => applier.isIdle)
+      .then(async () => {
+        applier.suspend()
+        await link.install()
+        if (applier.isHalted) return
+        applier.resume()
+        this.#isInstalled = true
+        onInstalled()
+      })
+      .catch((error: Error) => crash(error))
+  }
+
+  /** What is to be written now that the state is installed; undefined before that. */
+  take(): Ready | undefined {
+    if (!this.#isInstalled) return undefined
+    const ready = this.#ready
+    this.#ready = undefined
+    return ready
+  }
+
+  /** State and log are durably those of the snapshot. */
+  done(): void {
+    this.#options.link.installed().catch((error: Error) => this.#options.crash(error))
+  }
+}
