@@ -27,7 +27,8 @@ ENV NODE_ENV=production \
     ROBUSTMQ_DATA_PATH=/data \
     ROBUSTMQ_HTTP_HOST=0.0.0.0 \
     ROBUSTMQ_MQTT__BIND=0.0.0.0
-EXPOSE 1883 58080
+# MQTT, MQTT over TLS, WebSocket, WebSocket with TLS; between nodes; admin, health and metrics.
+EXPOSE 1883 8883 8083 8084 1228 58080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:58080/health/ready').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Stopping saves the sessions and tells the clients, within 10 seconds.

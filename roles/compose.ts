@@ -6,7 +6,7 @@ import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
 import type { MetaClient } from '#contract/client/meta-client'
 import { EngineService } from '#engine'
-import { createMetaMachine, MetaService } from '#meta'
+import { AppliedSignal, createMetaMachine, MetaService } from '#meta'
 import { FileLogStore, MemoryLogStore, type RaftGroup, RaftHost } from '#raft'
 import { createAdminApp, HttpServer, type MetricsSource } from '#server'
 
@@ -43,16 +43,19 @@ function composeServer({ clock, logger }: Ports, config: Config, view: NodeView)
 }
 
 function composeMeta(ports: Ports, config: Config, host: RaftHost): MetaService {
+  const signals = { metadata: [new AppliedSignal()], offset: [], data: Array.from({ length: config.meta.dataGroups }, () => new AppliedSignal()) }
   const createGroups = (kind: 'metadata' | 'offset' | 'data', count: number): readonly RaftGroup[] =>
     Array.from({ length: count }, (_, ordinal) => {
       const id = GROUP[kind] + ordinal
-      return host.createGroup({ id, machine: createMetaMachine(kind, id, ordinal, count, ports.kv), store: 'durable' })
+      const machine = createMetaMachine(kind, id, ordinal, count, ports.kv, signals[kind][ordinal])
+      return host.createGroup({ id, machine, store: 'durable' })
     })
   const [metadata] = createGroups('metadata', 1) as readonly [RaftGroup]
   return new MetaService(ports, {
     metadata,
     offset: createGroups('offset', config.meta.offsetGroups),
     data: createGroups('data', config.meta.dataGroups),
+    signals: { metadata: signals.metadata[0] as AppliedSignal, data: signals.data },
   })
 }
 

@@ -15,8 +15,10 @@ import { composeBroker, type OwnedContext, settingsOf } from './compose.ts'
 import { reviewAll } from './handler/mqtt/access-review.ts'
 import { Connection } from './handler/mqtt/connection.ts'
 import { Delivery } from './message/delivery.ts'
+import { createListenerMetrics } from './metric/listener-metrics.ts'
 import { Acceptor } from './network/acceptor.ts'
 import { ListenerSet } from './network/listener-set.ts'
+import { ListenerTraffic } from './network/listener-traffic.ts'
 import { securitySettings } from './security/security.ts'
 import type { Operation } from './service/operation.ts'
 
@@ -27,6 +29,7 @@ export class Broker implements Component {
   readonly #operation: Operation
   readonly #listeners: ListenerSet
   readonly #acceptor: Acceptor
+  readonly #traffic: ReadonlyMap<ListenerSettings, ListenerTraffic>
   readonly #connections = new Set<Connection>()
   #identity: BrokerIdentity | undefined
 
@@ -42,7 +45,11 @@ export class Broker implements Component {
     this.#nodeId = config.nodeId
     const closed = closedListeners(config).join(' ')
     if (closed !== '') logger.log('info', 'no certificate, no TLS: set tls.cert and tls.key', { closed })
-    this.#listeners = new ListenerSet({ ...ports, logger }, listenersOf(config), config.mqtt.maxPacketSize)
+    const listeners = listenersOf(config)
+    const trafficOf = (listener: ListenerSettings) =>
+      new ListenerTraffic(clock, listener, createListenerMetrics(ports.metrics, listener.name))
+    this.#traffic = new Map(listeners.map((listener) => [listener, trafficOf(listener)]))
+    this.#listeners = new ListenerSet({ ...ports, logger }, listeners, config.mqtt.maxPacketSize)
     this.#acceptor = new Acceptor(
       this.#listeners,
       config.mqtt.connectionsMax,
@@ -54,7 +61,7 @@ export class Broker implements Component {
       () => this.#context.config,
       clock,
     )
-    store.attach(new Delivery(table, clock))
+    store.attach(new Delivery(table))
   }
 
   /** Where clients can connect. */
@@ -96,7 +103,8 @@ export class Broker implements Component {
   }
 
   #accept(channel: Channel, listener: ListenerSettings): Connection {
-    const connection = new Connection(this.#context, channel, (closed) => {
+    const traffic = must(this.#traffic.get(listener), 'every listener has its traffic counted')
+    const connection = new Connection(this.#context, channel, { admission: listener.admission, traffic }, (closed) => {
       this.#connections.delete(closed)
       this.#acceptor.released(channel, listener)
     })

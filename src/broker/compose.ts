@@ -14,6 +14,7 @@ import { AutoSubscriber } from './message/auto-subscribe.ts'
 import { AwaySessions } from './message/away-sessions.ts'
 import { CursorSaver } from './message/cursor-saver.ts'
 import { DelayedMessages } from './message/delayed.ts'
+import { FeedTurns } from './message/feed-turns.ts'
 import { Publisher } from './message/publish.ts'
 import { RetainedQuota } from './message/retained-quota.ts'
 import { TopicRewriter } from './message/rewrite.ts'
@@ -65,7 +66,7 @@ export function composeBroker(ports: Ports, config: Config, meta: MetaClient, st
   const { mqtt } = config
   const { publisher, delayed, wills } = inward
   const { operation, shares } = outward
-  const { events, systemTopics, systemValues, diskAlarm, stalls, flapping } = operation
+  const { events, systemTopics, systemValues, diskAlarm, memoryAlarm, slowSubscriptions, stalls, flapping } = operation
   // The sequences of a session outlive it as long as a message of its is being published under one.
   const sequences = { forget: (uids: readonly number[]) => delayed.forget(uids).then(() => store.forget(uids)) }
   const context: OwnedContext = {
@@ -81,6 +82,7 @@ export function composeBroker(ports: Ports, config: Config, meta: MetaClient, st
     durableLogs: outward.durableLogs,
     table: outward.table,
     saver: outward.saver,
+    feedTurns: new FeedTurns(),
     sessions: outward.sessions,
     shares,
     away: new AwaySessions(meta, sequences, wills, shares, events, clock, logger),
@@ -90,6 +92,8 @@ export function composeBroker(ports: Ports, config: Config, meta: MetaClient, st
     deadlines: new DeadlineWheel(clock),
     backpressure: new Backpressure(clock, () => publisher.pendingBytes + delayed.pendingBytes),
     diskAlarm,
+    memoryAlarm,
+    slowSubscriptions,
     stalls,
     flapping,
     events,
@@ -125,8 +129,12 @@ function composePublishing(
   )
   const publisher = new Publisher(store, clock, retainedQuota)
   const security = new Security(ports, createSecurityMetrics(ports.metrics), securitySettings(config))
-  const wills = new WillPublisher(publisher, router, store, meta, clock, (session, will) => security.mayFireWill(session.clientId, will))
-  const delayed = new DelayedMessages(meta.delayed, publisher, router, store, ports, logger, config.mqtt)
+  const wills = new WillPublisher(publisher, router, store, meta, clock, ({ clientId }, will) =>
+    security.mayPublishLater('will', { ...will, clientId }),
+  )
+  const delayed = new DelayedMessages(meta.delayed, publisher, router, store, ports, logger, config.mqtt, (message) =>
+    security.mayPublishLater('delayed', message),
+  )
   return { router, retainedQuota, publisher, security, wills, delayed }
 }
 
@@ -155,13 +163,11 @@ function composeDelivery(
     sharedGroups: () => shares.size,
     delayed: () => delayed.count,
     diskAlarm: () => Number(operation.diskAlarm.raised),
+    memoryAlarm: () => Number(operation.memoryAlarm.raised),
     banned: () => operation.flapping.banned,
   })
   const saver = new CursorSaver(meta, clock, logger)
   const durableLogs = new Set(store.logs().flatMap(({ id, storage }) => (storage === 'memory' ? [] : [id])))
-  const services = { clock, logger, metrics, saver, durableLogs }
-  const emptyMsMax = config.engine.retention.maxAge
-  const shares = new ShareGroups(store, meta, services, random.stream('shared groups'), () => context().config, emptyMsMax)
   const figures = {
     connected: () => sessions.connected,
     sessions: () => sessions.connected + context().away.size,
@@ -170,5 +176,8 @@ function composeDelivery(
   }
   const isWatched = (): boolean => table.hasBranch('$SYS') || shares.size > 0
   const operation = new Operation(ports, logger, config, { publisher, store, metrics }, figures, isWatched)
+  const services = { clock, logger, metrics, events: operation.events, saver, durableLogs }
+  const emptyMsMax = config.engine.retention.maxAge
+  const shares = new ShareGroups(store, meta, services, random.stream('shared groups'), () => context().config, emptyMsMax)
   return { metrics, durableLogs, table, saver, sessions, shares, operation }
 }

@@ -6,19 +6,27 @@ import type { KvIterator, KvPair } from '#base/port/kv'
 import { storeError } from './rocksdb-error.ts'
 import type { StoreGuard } from './rocksdb-guard.ts'
 
+/** A last page of fewer bytes is left to the garbage collector. */
+const PAGE_BYTES_LEFT_MAX = 64 * 1024
+
 export class RocksdbIterator implements KvIterator {
   readonly #guard: StoreGuard
   readonly #source: level.HandleIterator
   readonly #siblings: Set<RocksdbIterator>
+  /** Pairs still to come before the limit, if there is one. */
+  #pairsLeft: number
+  /** Of the page that was fetched last, as far as it was taken. */
+  #pageBytes = 0
   /** The call under way, if any. */
   #reading: Promise<readonly KvPair[]> | undefined
   #closed: Promise<void> | undefined
 
-  /** Is in `siblings` until it is closed. */
-  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>) {
+  /** Is in `siblings` until it is closed. `limit`: that of the source. */
+  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>, limit: number) {
     this.#guard = guard
     this.#source = source
     this.#siblings = siblings
+    this.#pairsLeft = limit
     siblings.add(this)
   }
 
@@ -47,6 +55,7 @@ export class RocksdbIterator implements KvIterator {
   async #end(): Promise<void> {
     // How the read ended is its caller's concern.
     if (this.#reading !== undefined) await Promise.allSettled([this.#reading])
+    if (this.#pageBytes > PAGE_BYTES_LEFT_MAX && this.#pairsLeft === 0) await this.#dropPage()
     await new Promise<void>((resolve, reject) => {
       this.#source.end((error) => (error ? reject(storeError(this.#guard.directory, 'close', error)) : resolve()))
     })
@@ -59,15 +68,30 @@ export class RocksdbIterator implements KvIterator {
     if (cache === null) return
     while (pairs.length < count && cache.length > 0) {
       const key = cache.pop() as Buffer
-      pairs.push({ key, value: this.#guard.unseal(key, cache.pop() as Buffer) })
+      pairs.push(this.#taken(key, cache.pop() as Buffer))
     }
   }
 
   async #fetch(pairs: KvPair[]): Promise<boolean> {
     const pair = await this.#nextStored()
     if (pair === undefined) return false
-    pairs.push({ key: pair.key, value: this.#guard.unseal(pair.key, pair.value) })
+    this.#pageBytes = 0
+    pairs.push(this.#taken(pair.key, pair.value))
     return true
+  }
+
+  #taken(key: Buffer, stored: Buffer): KvPair {
+    this.#pairsLeft--
+    this.#pageBytes += stored.length
+    return { key, value: this.#guard.unseal(key, stored) }
+  }
+
+  /**
+   * The binding keeps its copy of a page until the next one is read, or until the object is collected, and V8 does not know of those bytes: a reader of
+   * large values gathers hundreds of MiB between two collections. At the limit another read finds nothing, and frees the page. How it ends does not matter.
+   */
+  async #dropPage(): Promise<void> {
+    await Promise.allSettled([this.#nextStored()])
   }
 
   #nextStored(): Promise<KvPair | undefined> {

@@ -8,10 +8,11 @@ import { storeError } from './rocksdb-error.ts'
 import { requireFiles, restoreChain } from './rocksdb-format.ts'
 import { StoreGuard, type StoreGuardOptions } from './rocksdb-guard.ts'
 import { RocksdbIterator } from './rocksdb-iterator.ts'
+import { checkTables, listTables } from './rocksdb-table.ts'
 import { RocksdbWriter } from './rocksdb-writer.ts'
 
 const MIB = 1024 * 1024
-const OPEN_OPTIONS = { cacheSize: 64 * MIB, writeBufferSize: 64 * MIB, compression: true } as const
+const OPEN_OPTIONS = { cacheSize: 16 * MIB, writeBufferSize: 16 * MIB, compression: true } as const
 
 /** Pairs of a scan that names no limit. */
 const SCAN_COUNT = 1000
@@ -43,12 +44,14 @@ export class RocksdbKv implements Kv {
    */
   static async open(directory: string, options: StoreGuardOptions): Promise<RocksdbKv> {
     await requireFiles(directory)
+    const tables = await listTables(directory)
     let database: level.Database | undefined
     await promised(directory, 'open', (done) => {
       database = level(directory, OPEN_OPTIONS, done)
     })
     const opened = must(database, 'an open database has a handle')
     try {
+      await checkTables(directory, tables)
       const chainNumber = await restoreChain(directory, opened._db.db)
       return new RocksdbKv(opened, new StoreGuard(directory, options), chainNumber)
     } catch (error) {
@@ -91,7 +94,7 @@ export class RocksdbKv implements Kv {
     if (range.lt.length === 0 || range.limit === 0) return NO_PAIRS
     const { gte, lt, reverse = false, limit = LIMIT_NONE } = range
     const source = this.#handle.iterator({ gte, lt, reverse, limit, highWaterMark: FETCH_BYTES })
-    return new RocksdbIterator(this.#guard, source, this.#iterators)
+    return new RocksdbIterator(this.#guard, source, this.#iterators, limit)
   }
 
   /** Waits for the calls that are under way. Harmless when repeated. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What must hold between keys. Each rule names the key that the reader should change.
+import { checkCluster } from './cluster-check.ts'
 import { checkListeners } from './listener-check.ts'
 import { checkMessages } from './message-check.ts'
 import type { Conflict } from './problem.ts'
@@ -12,6 +13,7 @@ export function checkRelations(config: Config, isSet: (path: string) => boolean)
   return [
     ...checkListeners(config, isSet),
     ...checkRoles(config),
+    ...checkCluster(config),
     ...checkSizes(config),
     ...checkTopics(config),
     ...checkSecurity(config),

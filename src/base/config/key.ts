@@ -137,7 +137,7 @@ export function text(options: (KeyOptions<string> | ColumnOptions<string>) & Tex
     secret,
     parse: (value) => (typeof value === 'string' ? parseText(value) : undefined),
     parseText,
-    format: (value) => (secret ? HIDDEN : JSON.stringify(value)),
+    format: (value) => (secret && value !== '' ? HIDDEN : JSON.stringify(value)),
   })
 }
 
@@ -208,6 +208,36 @@ export function boolean(options: KeyOptions<boolean> | ColumnOptions<boolean>): 
   })
 }
 
+/** Where a node of the cluster is reached. */
+export interface NodeAddress {
+  readonly node: number
+  /** 'host:port' */
+  readonly address: string
+}
+
+const NODE_ID = /^[1-9]\d{0,4}$/
+const ADDRESS = /^([\w.-]{1,253}|\[[\da-fA-F:.]+\]):([1-9]\d{0,4})$/
+
+/** A table of node ids and addresses; as text, 'id=address,id=address'. Its value ascends by id. */
+export function nodeAddresses(options: KeyOptions<Readonly<Record<string, string>>>): Key<readonly NodeAddress[]> {
+  const parse = (value: unknown): readonly NodeAddress[] | undefined => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+    const nodes = Object.entries(value).map(([node, address]) => ({ node: Number(NODE_ID.exec(node)?.[0]), address: String(address) }))
+    const isGood = ({ node, address }: NodeAddress): boolean => node <= 65535 && Number(ADDRESS.exec(address)?.[2]) <= 65535
+    const isUnique = new Set(nodes.map(({ address }) => address)).size === nodes.length
+    return nodes.every(isGood) && isUnique ? nodes.sort((a, b) => a.node - b.node) : undefined
+  }
+  const parseText = (text: string): readonly NodeAddress[] | undefined => {
+    const pairs = text === '' ? [] : text.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
+    const table = new Map(pairs.map(([node = '', address = '']) => [node, address]))
+    return pairs.every(({ length }) => length === 2) && table.size === pairs.length ? parse(Object.fromEntries(table)) : undefined
+  }
+  const format = (nodes: readonly NodeAddress[]): string =>
+    nodes.length === 0 ? '{}' : `{ ${nodes.map(({ node, address }) => `${node} = ${JSON.stringify(address)}`).join(', ')} }`
+  const expected = 'a table of node ids, each with a "host:port" of its own (as text: 1=10.0.0.1:1228,2=10.0.0.2:1228)'
+  return entry<readonly NodeAddress[]>(options, { expected, parse, parseText, format }) as Key<readonly NodeAddress[]>
+}
+
 interface DurationRange {
   readonly min: string
   readonly max: string
@@ -238,24 +268,27 @@ export function duration(options: (KeyOptions<string> | ColumnOptions<string>) &
 interface SizeRange {
   readonly min: string
   readonly max: string
+  /** Also accepts "auto", which is Infinity. */
+  readonly auto?: boolean
 }
 
 /** In bytes. */
 export function size(options: KeyOptions<string> & SizeRange): Key<number>
 export function size(options: ColumnOptions<string> & SizeRange): Column<number>
 export function size(options: (KeyOptions<string> | ColumnOptions<string>) & SizeRange): Key<number> | Column<number> {
-  const { min, max } = options
+  const { min, max, auto = false } = options
   const minBytes = parseSize(min) ?? 0
   const maxBytes = parseSize(max) ?? Number.MAX_SAFE_INTEGER
   const parseText = (value: string): number | undefined => {
+    if (auto && value === 'auto') return Number.POSITIVE_INFINITY
     const bytes = parseSize(value)
     return bytes !== undefined && bytes >= minBytes && bytes <= maxBytes ? bytes : undefined
   }
   return entry(options, {
-    expected: `a size from "${min}" to "${max}" (units KiB, MiB, GiB, TiB), or a count of bytes`,
+    expected: `a size from "${min}" to "${max}" (units KiB, MiB, GiB, TiB), or a count of bytes${auto ? ', or "auto"' : ''}`,
     parse: (value) => (typeof value === 'string' || typeof value === 'number' ? parseText(String(value)) : undefined),
     parseText,
-    format: (value) => `"${formatSize(value)}"`,
+    format: (value) => (value === Number.POSITIVE_INFINITY ? '"auto"' : `"${formatSize(value)}"`),
   })
 }
 

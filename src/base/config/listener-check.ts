@@ -25,7 +25,9 @@ function checkExposure(
   if (isSet('security.allow_anonymous') || security.users.length > 0) return []
   const expected =
     'a loopback address such as "127.0.0.1", because clients need no credentials; give [[security.users]], or to let anyone who reaches this address connect, set security.allow_anonymous = true'
-  const exposed = listeners.filter(({ host }) => !isLoopback(host)).map(({ hostPath }) => hostPath)
+  const exposed = listeners
+    .filter(({ host, admission }) => !isLoopback(host) && admission.allowAnonymous === undefined)
+    .map(({ hostPath }) => hostPath)
   return [...new Set(exposed)].map((path) => ({ path, expected }))
 }
 
@@ -44,8 +46,8 @@ function checkRow(row: Config['listener'][number], settings: ListenerSettings, p
     return fail(`neither path nor origins, because "${transport}" is no WebSocket`)
   }
   if (!isTls(transport)) {
-    const isSecured = [row.cert, row.key, row.ca, row.verifyClient].some((value) => value !== undefined)
-    return isSecured ? fail(`none of cert, key, ca and verify_client, because "${transport}" is without TLS`) : []
+    const isSecured = [row.cert, row.key, row.ca, row.verifyClient, row.identity].some((value) => value !== undefined)
+    return isSecured ? fail(`none of cert, key, ca, verify_client and identity, because "${transport}" is without TLS`) : []
   }
   const { tls } = settings
   if (tls === undefined) return fail('cert and key, both here or both in [tls]')

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys of listeners and of their certificates.
-import { choice, integer, optional, section, tables, text, texts } from './key.ts'
+import { boolean, choice, integer, optional, section, size, tables, text, texts } from './key.ts'
 
 export const HOST = { pattern: /^[\w.:-]{1,253}$/, expected: 'an IP address or a host name' } as const
 
@@ -12,6 +12,8 @@ const ORIGIN = {
   expected: 'an origin as browsers write it, such as "https://app.example", in lower case and without a path',
 } as const
 const VERIFY_CLIENT = ['none', 'optional', 'required'] as const
+const IDENTITY = ['none', 'cn', 'dn'] as const
+const AUTHENTICATOR = { pattern: /^(password|scram|certificate)$/, expected: '"password", "scram" or "certificate"' } as const
 
 const port = (fallback: number, name: string) =>
   integer({ default: fallback, min: 0, max: 65535, text: `Port for MQTT over ${name}; 0 turns it off.` })
@@ -38,7 +40,7 @@ export const TLS = section(
     }),
     identity: choice({
       default: 'none',
-      values: ['none', 'cn', 'dn'],
+      values: IDENTITY,
       reload: true,
       text: 'Which name of a valid client certificate is the user name of its client, who then needs no password: none, the common name, or the whole distinguished name ("CN=meter-7,O=Example").',
     }),
@@ -78,5 +80,28 @@ export const LISTENERS = tables('A further listener, beside those of [mqtt].', {
   verifyClient: optional(choice({ example: 'required', values: VERIFY_CLIENT, text: 'As tls.verify_client.' })),
   connectionsMax: optional(
     integer({ example: 1000, min: 1, max: 10_000_000, text: 'Its connections. Those of the node are mqtt.connections_max.' }),
+  ),
+  identity: optional(choice({ example: 'cn', values: IDENTITY, text: 'As tls.identity.' })),
+  allowAnonymous: optional(
+    boolean({ example: false, text: 'Whether clients without a user name are let in; else as security.allow_anonymous.' }),
+  ),
+  authenticators: optional(
+    texts({ example: ['certificate'], ...AUTHENTICATOR, text: 'Ways in which its clients may say who they are. Left out, all.' }),
+  ),
+  maxMessageRate: optional(
+    integer({
+      example: 5000,
+      min: 1,
+      max: 10_000_000,
+      text: 'Messages a second that all its clients together may publish; left out, no limit.',
+    }),
+  ),
+  maxByteRate: optional(
+    size({
+      example: '10MiB',
+      min: '1',
+      max: '100GiB',
+      text: 'Bytes a second that are read from all its clients together; left out, no limit.',
+    }),
   ),
 })

@@ -3,6 +3,22 @@
 import type { Transport, VerifyClient } from '../port/network.ts'
 import { type Config, rowPath } from './schema.ts'
 
+/** What a listener says on who is let in. Undefined: what holds for the node. */
+export interface ListenerAdmission {
+  readonly allowAnonymous: boolean | undefined
+  /** Which name of a client certificate is the user name. */
+  readonly identity: 'none' | 'cn' | 'dn' | undefined
+  /** Ways to authenticate; undefined for all. */
+  readonly authenticators: readonly string[] | undefined
+}
+
+/** Of listeners that say nothing of their own. */
+export const ADMISSION_OF_NODE: ListenerAdmission = Object.freeze({
+  allowAnonymous: undefined,
+  identity: undefined,
+  authenticators: undefined,
+})
+
 export interface ListenerSettings {
   /** Those of [mqtt] are named after their transport. */
   readonly name: string
@@ -14,6 +30,10 @@ export interface ListenerSettings {
   /** For WebSocket; empty for all. */
   readonly origins: readonly string[]
   readonly connectionsMax: number
+  readonly admission: ListenerAdmission
+  /** Messages and bytes a second of all its connections; 0: no limit. */
+  readonly maxMessageRate: number
+  readonly maxByteRate: number
   /** There for 'tls' and 'wss', unless the configuration is refused for the lack of it. */
   readonly tls: TlsSettings | undefined
   /** The key that says where it listens, for messages. */
@@ -60,6 +80,9 @@ function simpleListeners({ mqtt, tls }: Config): readonly ListenerSettings[] {
       path: mqtt.wsPath,
       origins: [],
       connectionsMax: mqtt.connectionsMax,
+      admission: ADMISSION_OF_NODE,
+      maxMessageRate: 0,
+      maxByteRate: 0,
       tls: isTls(transport) ? tlsOf({}, tls) : undefined,
       hostPath: 'mqtt.bind',
     }
@@ -76,9 +99,18 @@ const furtherListeners = ({ mqtt, tls, listener }: Config): readonly ListenerSet
     path: row.path ?? mqtt.wsPath,
     origins: row.origins ?? [],
     connectionsMax: row.connectionsMax ?? mqtt.connectionsMax,
+    admission: admissionOf(row),
+    maxMessageRate: row.maxMessageRate ?? 0,
+    maxByteRate: row.maxByteRate ?? 0,
     tls: isTls(row.transport) ? tlsOf(row, tls) : undefined,
     hostPath: row.bind === undefined ? 'mqtt.bind' : `${rowPath('listener', index)}.bind`,
   }))
+
+export const admissionOf = ({ allowAnonymous, identity, authenticators }: Config['listener'][number]): ListenerAdmission => ({
+  allowAnonymous,
+  identity,
+  authenticators,
+})
 
 /** A listener that shows a certificate of its own takes both parts of it from its table. */
 function tlsOf(own: Partial<Config['listener'][number]>, tls: Config['tls']): TlsSettings | undefined {

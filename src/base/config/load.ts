@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Builds the configuration from its layers: defaults, file, environment, command line. The later layer wins; mistakes of every layer are told, all at once.
 import { checkRelations } from './check.ts'
-import type { Section, Tables } from './key.ts'
+import { HIDDEN, type Section, type Tables } from './key.ts'
 import { nearest } from './nearest.ts'
 import { type ConfigProblem, type Source, showValue } from './problem.ts'
 import { isTable, readTables, type SourceOf } from './read-tables.ts'
@@ -153,7 +153,10 @@ class Loader {
   }
 
   #set(path: string, value: unknown, written: unknown, source: Source): void {
-    if (value === undefined) this.#refuse(path, written, PLACES.get(path)?.key.expected, source)
+    const key = PLACES.get(path)?.key
+    if (value === undefined && key?.secret === true)
+      this.#problems.push({ path, value: HIDDEN, expected: key.expected, nearest: undefined, source })
+    else if (value === undefined) this.#refuse(path, written, key?.expected, source)
     else this.#settings.set(path, { value, source })
   }
 

@@ -62,6 +62,20 @@ export const MQTT_OPERATION = {
     reload: true,
     text: 'A client for which more than 1 MiB waits is disconnected when it takes nothing for so long; its session keeps what is stored for it.',
   }),
+  slowSubscriptions: section(
+    'The slowest subscribers, by the time from publication to acknowledgement: $SYS/brokers/NODE/subscriptions/slow.',
+    {
+      threshold: duration({ default: '500ms', min: '1ms', max: '1d', reload: true, text: 'Shorter times are not slow.' }),
+      countMax: integer({
+        default: 10,
+        min: 0,
+        max: 1000,
+        reload: true,
+        text: 'Pairs of client and topic that are remembered; 0 turns it off.',
+      }),
+      expiry: duration({ default: '5m', min: '1s', max: '1d', reload: true, text: 'How long a client that was slow is remembered.' }),
+    },
+  ),
   events: section('What happens to clients, published as JSON to $SYS/events/KIND.', {
     clientConnected: event('A client was accepted: $SYS/events/client_connected.'),
     clientDisconnected: event('A connection ended, and why: $SYS/events/client_disconnected.'),
@@ -88,6 +102,14 @@ export const LIMITS = section('Conditions of the node under which publishers are
     max: '1024TiB',
     reload: true,
     text: 'Free bytes on the disk of data_path below which publishers wait; 0 turns it off.',
+  }),
+  memoryHigh: size({
+    default: 'auto',
+    min: '0',
+    max: '1024TiB',
+    auto: true,
+    reload: true,
+    text: 'Bytes of memory that the process may have before publishers wait; 0 turns it off. "auto": 80% of the machine or container, but no more than the heap may grow to.',
   }),
 })
 

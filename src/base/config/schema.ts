@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every key of the configuration: the one place that names it, its type, default, range and meaning. config.toml is generated from it.
 import { isValidFilter } from '../topic-filter.ts'
+import { CLUSTER, CLUSTER_NODE, META_TIMING } from './cluster-schema.ts'
 import {
   boolean,
   choice,
@@ -29,7 +30,7 @@ export const SCHEMA = section('', {
     pattern: /^[a-z0-9][a-z0-9_-]{0,62}$/,
     expected: 'up to 63 lower-case letters, digits, "-" or "_", the first a letter or digit',
     fixed: true,
-    text: 'Name of the cluster, as metrics show it.',
+    text: 'Name of the cluster: metrics show it, and nodes of another one are refused.',
   }),
   nodeId: integer({
     default: 1,
@@ -49,6 +50,7 @@ export const SCHEMA = section('', {
     expected: 'a directory, absolute or relative to where the server is started',
     text: 'Directory of all data. One process at a time.',
   }),
+  ...CLUSTER_NODE,
   httpHost: text({
     default: '127.0.0.1',
     ...HOST,
@@ -67,9 +69,11 @@ export const SCHEMA = section('', {
   prometheus: section('Metrics.', {
     enable: boolean({ default: true, text: 'Serve /metrics on the admin HTTP server.' }),
   }),
+  cluster: CLUSTER,
   meta: section('Cluster coordination: sessions, subscriptions, cursors, retained messages.', {
     offsetGroups: integer({ default: 1, min: 1, max: 64, fixed: true, text: 'Raft groups for cursors.' }),
     dataGroups: integer({ default: 1, min: 1, max: 64, fixed: true, text: 'Raft groups for sessions and retained messages.' }),
+    ...META_TIMING,
   }),
   engine: section('Storage of messages.', {
     defaultStorage: choice({

@@ -6,6 +6,7 @@ import type { FileReader } from './file-reader.ts'
 import type { Hashing } from './hashing.ts'
 import type { Kv } from './kv.ts'
 import type { Logger } from './logger.ts'
+import type { Memory } from './memory.ts'
 import type { Metrics } from './metrics.ts'
 import type { Network } from './network.ts'
 import type { Probe } from './probe.ts'
@@ -15,6 +16,7 @@ export interface Ports {
   readonly clock: Clock
   readonly random: Random
   readonly hashing: Hashing
+  readonly memory: Memory
   readonly disk: Disk
   readonly files: FileReader
   readonly kv: Kv

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions whose client is away: their wills come due, and they expire. Kept by time in memory; meta decides in the end, because every
 // write names the epoch, and a client that has come back has raised it.
+//
+// A will leaves its session only by being published (Q13): what is due is settled before the session expires, and before its client is given a session again.
 
 import { messageOf } from '#base/error'
 import { Heap } from '#base/heap'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { MetaClient } from '#contract/client/meta-client'
-import { type BrokerIdentity, EXPIRY_NEVER, type Session, type SessionKey, SHARE_TENANT } from '#contract/record/session'
+import { type BrokerIdentity, EXPIRY_NEVER, type Session, type SessionKey, SHARE_TENANT, type Will } from '#contract/record/session'
 import type { ShardStore } from '#storage'
 import type { BrokerEvents } from './events.ts'
 import type { ShareGroups } from './share-groups.ts'
@@ -18,7 +20,8 @@ interface Due {
   readonly atMs: number
   readonly order: number
   readonly kind: 'will' | 'expiry'
-  readonly uid: number
+  /** Of its session. */
+  readonly name: string
   readonly epoch: number
 }
 
@@ -39,8 +42,10 @@ export class AwaySessions {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #due = new Heap<Due>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order))
-  /** Who is away, by session uid. A due whose session is not here any more, or is another one by now, is void. */
-  readonly #away = new Map<number, Session>()
+  /** Who is away, with the will that is not yet published. A due whose session is not here any more, or has another epoch by now, is void. */
+  readonly #away = new Map<string, Session>()
+  /** Wills that are being published: whoever finds one due meanwhile waits for it. */
+  readonly #publishing = new Map<Session, Promise<void>>()
   #order = 0
   #timer: Timer | undefined
   #stopped = false
@@ -99,9 +104,18 @@ export class AwaySessions {
     return true
   }
 
-  /** The client is back: what was due for the earlier connection is not any more. */
-  returned(uid: number): void {
-    this.#away.delete(uid)
+  /**
+   * The client is about to be given a session, and a clean start ends the earlier one. Publishes the will that is due by that, or by `nowMs`. Were it left to
+   * whoever finds it replaced in meta, a crash in between would lose it. Rejects when the will cannot be stored.
+   */
+  async settleBefore(key: SessionKey, cleanStart: boolean, nowMs: number): Promise<void> {
+    const session = this.#away.get(nameOf(key))
+    if (session?.will !== undefined && (cleanStart || willAtMs(session) <= nowMs)) await this.#publishWill(session, session.will)
+  }
+
+  /** The client is back: what was not yet due for the earlier connection will not be. */
+  returned(key: SessionKey): void {
+    this.#away.delete(nameOf(key))
   }
 
   async #adopt(session: Session, identity: BrokerIdentity): Promise<void> {
@@ -111,21 +125,19 @@ export class AwaySessions {
   }
 
   async #wait(session: Session): Promise<void> {
-    const { will, expirySeconds, disconnectedAtMs } = session
-    this.#away.set(session.uid, session)
-    const endsAtMs = expirySeconds === EXPIRY_NEVER ? Number.POSITIVE_INFINITY : disconnectedAtMs + expirySeconds * 1000
-    // A will is due after its delay or at the end of the session, whichever comes first [MQTT-3.1.3-9].
-    const willAtMs = will === undefined ? Number.POSITIVE_INFINITY : Math.min(disconnectedAtMs + will.delaySeconds * 1000, endsAtMs)
-    const nowMs = this.#clock.realtime()
-    if (willAtMs <= nowMs) await this.#settle('will', session)
-    else if (willAtMs !== Number.POSITIVE_INFINITY) this.#push(willAtMs, 'will', session)
-    if (endsAtMs <= nowMs) await this.#settle('expiry', session)
-    else if (endsAtMs !== Number.POSITIVE_INFINITY) this.#push(endsAtMs, 'expiry', session)
+    this.#away.set(nameOf(session), session)
+    await this.#settleOrPush('will', willAtMs(session), session)
+    await this.#settleOrPush('expiry', endsAtMs(session), session)
   }
 
-  #push(atMs: number, kind: Due['kind'], { uid, epoch }: Session): void {
+  async #settleOrPush(kind: Due['kind'], atMs: number, session: Session): Promise<void> {
+    if (atMs <= this.#clock.realtime()) await this.#settle(kind, nameOf(session), session.epoch)
+    else if (atMs !== Number.POSITIVE_INFINITY) this.#push(atMs, kind, nameOf(session), session.epoch)
+  }
+
+  #push(atMs: number, kind: Due['kind'], name: string, epoch: number): void {
     if (this.#due.size > DUES_MIN + 4 * this.#away.size) this.#sweep()
-    this.#due.push({ atMs, order: this.#order++, kind, uid, epoch })
+    this.#due.push({ atMs, order: this.#order++, kind, name, epoch })
     this.#arm()
   }
 
@@ -148,12 +160,7 @@ export class AwaySessions {
       ready.push(first)
       this.#due.pop()
     }
-    await Promise.all(
-      ready.map(async ({ kind, uid, epoch }) => {
-        const session = this.#away.get(uid)
-        if (session?.epoch === epoch) await this.#settle(kind, session)
-      }),
-    )
+    await Promise.all(ready.map(({ kind, name, epoch }) => this.#settle(kind, name, epoch)))
     this.#arm()
   }
 
@@ -161,22 +168,38 @@ export class AwaySessions {
   #sweep(): void {
     const live: Due[] = []
     for (let due = this.#due.pop(); due !== undefined; due = this.#due.pop()) {
-      if (this.#away.get(due.uid)?.epoch === due.epoch) live.push(due)
+      if (this.#away.get(due.name)?.epoch === due.epoch) live.push(due)
     }
     for (const due of live) this.#due.push(due)
   }
 
-  async #settle(kind: Due['kind'], session: Session): Promise<void> {
+  async #settle(kind: Due['kind'], name: string, epoch: number): Promise<void> {
+    const session = this.#away.get(name)
+    if (session?.epoch !== epoch) return
     try {
-      if (kind === 'will' && session.will !== undefined) await this.#wills.publishHeld(session, session.will)
+      if (session.will !== undefined) await this.#publishWill(session, session.will)
       if (kind === 'expiry') await this.#end(session)
     } catch (error) {
       this.#logger.log('warn', `the ${kind} of a session is due and could not be settled, trying again`, {
         client: session.clientId,
         error: messageOf(error),
       })
-      this.#push(this.#clock.realtime() + RETRY_MS, kind, session)
+      this.#push(this.#clock.realtime() + RETRY_MS, kind, name, epoch)
     }
+  }
+
+  #publishWill(session: Session, will: Will): Promise<void> {
+    const known = this.#publishing.get(session)
+    if (known !== undefined) return known
+    const name = nameOf(session)
+    const published = this.#wills
+      .publishHeld(session, will)
+      .then(() => {
+        if (this.#away.get(name) === session) this.#away.set(name, { ...session, will: undefined })
+      })
+      .finally(() => this.#publishing.delete(session))
+    this.#publishing.set(session, published)
+    return published
   }
 
   async #end(session: Session): Promise<void> {
@@ -184,10 +207,24 @@ export class AwaySessions {
     const lives = session.expirySeconds > 0
     await this.#shares.ending(session.clientId)
     const ended = lives ? await this.#meta.endSession(session, session.uid, session.epoch) : DONE
-    this.#away.delete(session.uid)
+    const name = nameOf(session)
+    if (this.#away.get(name)?.epoch === session.epoch) this.#away.delete(name)
     if (ended.kind === 'fenced') return
     if (lives) this.#events.tell('sessionExpired', session.clientId, {})
     this.#shares.ended([session.uid])
     await this.#store.forget([session.uid])
   }
 }
+
+/** Neither a tenant nor a client id has a NUL in it. */
+const nameOf = ({ tenant, clientId }: SessionKey): string => `${tenant}\0${clientId}`
+
+/** When the session of a client that is away ends; Infinity for never. */
+const endsAtMs = ({ expirySeconds, disconnectedAtMs }: Session): number =>
+  expirySeconds === EXPIRY_NEVER ? Number.POSITIVE_INFINITY : disconnectedAtMs + expirySeconds * 1000
+
+/** A will is due after its delay or at the end of the session, whichever comes first [MQTT-3.1.3-9]; Infinity without one. */
+const willAtMs = (session: Session): number =>
+  session.will === undefined
+    ? Number.POSITIVE_INFINITY
+    : Math.min(session.disconnectedAtMs + session.will.delaySeconds * 1000, endsAtMs(session))

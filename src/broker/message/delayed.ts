@@ -32,6 +32,9 @@ export interface DelayedPublish extends DelayedMessage {
   readonly packetId: number | undefined
 }
 
+/** Whether who gave a message may publish it now (Q22). */
+export type DelayedPermission = (message: DelayedMessage) => boolean
+
 /** Stands where the log of a message is named, for one that is in no log yet. */
 export const DELAYED_LOG: LogId = -1
 
@@ -70,6 +73,7 @@ export class DelayedMessages {
   readonly #probe: Probe
   readonly #logger: Logger
   readonly #receipts: DelayedReceipts
+  readonly #mayPublish: DelayedPermission
   readonly #waiting = new Map<number, Waiting>()
   readonly #due = new Heap<Waiting>((a, b) => a.atMs < b.atMs || (a.atMs === b.atMs && a.key.id < b.key.id))
   #limits: DelayedLimits
@@ -88,6 +92,7 @@ export class DelayedMessages {
     { clock, probe }: Pick<Ports, 'clock' | 'probe'>,
     logger: Logger,
     limits: DelayedLimits,
+    mayPublish: DelayedPermission,
   ) {
     this.#meta = meta
     this.#publisher = publisher
@@ -97,6 +102,7 @@ export class DelayedMessages {
     this.#probe = probe
     this.#logger = logger
     this.#limits = limits
+    this.#mayPublish = mayPublish
     this.#receipts = new DelayedReceipts(meta)
   }
 
@@ -271,8 +277,10 @@ export class DelayedMessages {
       const message = found[at]
       return message === undefined ? [] : [{ key, message }]
     })
-    const fleeting = messages.filter(({ message }) => message.qos === 0)
-    const lasting = messages.filter(({ message }) => message.qos > 0)
+    const allowed = messages.filter(({ message }) => this.#mayPublish(message))
+    if (allowed.length < messages.length) await this.#drop(messages.filter((message) => !allowed.includes(message)))
+    const fleeting = allowed.filter(({ message }) => message.qos === 0)
+    const lasting = allowed.filter(({ message }) => message.qos > 0)
     if (fleeting.length > 0) {
       const taken = await this.#meta.take(fleeting.map(({ key }) => key))
       for (const [at, { message }] of fleeting.entries()) if (taken[at] === true) this.#append(message, -1, undefined, 0)
@@ -286,6 +294,13 @@ export class DelayedMessages {
     await Promise.all(
       lasting.map(({ key, message }, at) => this.#store.release(message.publisher, sequenceOf(key), must(logs[at], 'each has a log'))),
     )
+  }
+
+  /** What was given by somebody who may not publish it any more. */
+  async #drop(refused: readonly { readonly key: DelayedKey; readonly message: DelayedMessage }[]): Promise<void> {
+    await this.#meta.take(refused.map(({ key }) => key))
+    // An attempt before this one may have begun.
+    for (const { key, message } of refused) this.#receipts.finish(message.publisher, key.id)
   }
 
   /** Resolves with the log of each when all are committed. */

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The live end of the delivery path: each committed batch, once, to the subscribers of this broker (D3).
-import type { Clock } from '#base/port/clock'
 import type { LogId, TailSink } from '#contract/client/engine-client'
 import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Route, SubscriptionTable } from './subscription-table.ts'
 
 export class Delivery implements TailSink {
   readonly #table: SubscriptionTable
-  readonly #clock: Clock
   readonly #cursor = new RecordCursor()
   #routes: Route[] = []
 
-  constructor(table: SubscriptionTable, clock: Clock) {
+  constructor(table: SubscriptionTable) {
     this.#table = table
-    this.#clock = clock
   }
 
   onCommitted(log: LogId, batch: RecordBatch): void {
@@ -27,11 +24,9 @@ export class Delivery implements TailSink {
     }
     if (!wanted) return
     const cursor = this.#cursor
-    const nowMs = this.#clock.realtime()
     cursor.reset(batch)
     while (cursor.next()) {
       const route = routes[cursor.topic] as Route
-      if (route.length === 0 || (cursor.expiryMs !== 0 && cursor.expiryMs <= nowMs)) continue
       for (let at = 0; at < route.length; at++) {
         const target = route[at] as Route[number]
         target.subscriber.deliver(target, log, batch, cursor)

@@ -8,6 +8,7 @@ import type { LogPosition } from '#contract/client/engine-client'
 import type { MetaClient, RetainedValue } from '#contract/client/meta-client'
 import type { Subscription } from '#contract/record/session'
 import type { ShardStore } from '#storage'
+import type { FeedTurns } from './feed-turns.ts'
 
 export interface RetainedOutlet {
   /** Sends a retained message, or refuses it for want of room: then `resume` is called when there is some. */
@@ -18,7 +19,7 @@ export interface RetainedOutlet {
   failed(error: unknown): void
 }
 
-const PAGE_MAX = 256
+const PAGE_MAX = 512
 /** Topics remembered as delivered live while a feed runs. */
 const TOUCHED_MAX = 65_536
 
@@ -26,6 +27,7 @@ export class RetainedFeed {
   readonly #store: Pick<ShardStore, 'retainedUpTo'>
   readonly #meta: Pick<MetaClient, 'retained'>
   readonly #clock: Clock
+  readonly #turns: FeedTurns
   readonly #outlet: RetainedOutlet
   readonly subscription: Subscription
   /** It goes on where an earlier connection stopped. */
@@ -43,6 +45,7 @@ export class RetainedFeed {
     store: Pick<ShardStore, 'retainedUpTo'>,
     meta: Pick<MetaClient, 'retained'>,
     clock: Clock,
+    turns: FeedTurns,
     outlet: RetainedOutlet,
     subscription: Subscription,
     since: readonly LogPosition[],
@@ -50,6 +53,7 @@ export class RetainedFeed {
     this.#store = store
     this.#meta = meta
     this.#clock = clock
+    this.#turns = turns
     this.#outlet = outlet
     const { retainedAfter, ...plain } = subscription
     this.subscription = plain
@@ -89,24 +93,36 @@ export class RetainedFeed {
         for (const [log, position] of this.#since) await this.#store.retainedUpTo(log, position)
         this.#viewed = true
       }
-      while (!this.#closed) {
-        const count = Math.min(PAGE_MAX, Math.max(1, this.#outlet.appetite))
-        const page = await this.#meta.retained(this.filter, this.#after === '' ? undefined : this.#after, count, this.#clock.realtime())
-        if (this.#closed) return
-        if (page.length === 0) {
-          this.#closed = true
-          this.#outlet.feedDone(this)
-          return
-        }
-        for (const value of page) {
-          if (!this.#isLive(value) && !this.#outlet.offerRetained(this.subscription, value)) return
-          this.#after = value.topic
-        }
+      while (await this.#sendPage()) {
+        // The next page is asked for when this one has found room.
       }
     } catch (error) {
       this.#outlet.failed(error)
     } finally {
       this.#running = false
+    }
+  }
+
+  /** False when there is nothing more to send, or no room. */
+  async #sendPage(): Promise<boolean> {
+    await this.#turns.enter()
+    try {
+      if (this.#closed) return false
+      const count = Math.min(PAGE_MAX, Math.max(1, this.#outlet.appetite))
+      const page = await this.#meta.retained(this.filter, this.#after === '' ? undefined : this.#after, count, this.#clock.realtime())
+      if (this.#closed) return false
+      if (page.length === 0) {
+        this.#closed = true
+        this.#outlet.feedDone(this)
+        return false
+      }
+      for (const value of page) {
+        if (!this.#isLive(value) && !this.#outlet.offerRetained(this.subscription, value)) return false
+        this.#after = value.topic
+      }
+      return true
+    } finally {
+      this.#turns.leave()
     }
   }
 

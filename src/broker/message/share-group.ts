@@ -10,6 +10,7 @@ import type { ShareConsumer, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Cursor, Session } from '#contract/record/session'
 import type { CursorSaver, CursorSource } from './cursor-saver.ts'
+import type { BrokerEvents } from './events.ts'
 import type { SharedFilter } from './share-filter.ts'
 import type { SharePolicy } from './share-policy.ts'
 import type { Target } from './subscription-table.ts'
@@ -36,7 +37,12 @@ export interface HeldRecord {
 export interface ShareServices {
   readonly clock: Clock
   readonly logger: Logger
-  readonly metrics: { readonly droppedQueueFull: Pick<Counter, 'add'>; readonly droppedRetention: Pick<Counter, 'add'> }
+  readonly metrics: {
+    readonly droppedQueueFull: Pick<Counter, 'add'>
+    readonly droppedRetention: Pick<Counter, 'add'>
+    readonly droppedExpired: Pick<Counter, 'add'>
+  }
+  readonly events: Pick<BrokerEvents, 'isOn' | 'tell'>
   /** Members whose client is connected, over all groups. */
   readonly seats: { count: number }
   readonly saver: CursorSaver
@@ -157,6 +163,8 @@ export class ShareGroup implements ShareSink, CursorSource {
     const { position } = cursor
     // Its time ran out while it waited in the log [MQTT-3.3.2-5].
     if (cursor.expiryMs !== 0 && cursor.expiryMs <= this.#services.clock.realtime()) {
+      this.#services.metrics.droppedExpired.add(1)
+      this.#tellDropped('expired', 1, batch.topics[cursor.topic])
       this.finish(log, position)
       return true
     }
@@ -177,8 +185,15 @@ export class ShareGroup implements ShareSink, CursorSource {
     }
     if (cursor.qos > 0 && (this.#qosMax > 0 || this.memberCount === 0)) return false
     this.#services.metrics.droppedQueueFull.add(1)
+    this.#tellDropped('queue_full', 1, batch.topics[cursor.topic])
     this.finish(log, position)
     return true
+  }
+
+  /** No client has lost them: they were the group's. */
+  #tellDropped(reason: string, count: number, topic?: string): void {
+    const { events } = this.#services
+    if (events.isOn('messageDropped')) events.tell('messageDropped', '', { share: this.shared.name, reason, topic, count })
   }
 
   finish(log: LogId, position: Position): void {
@@ -208,6 +223,7 @@ export class ShareGroup implements ShareSink, CursorSource {
 
   missed(log: LogId, from: Position, to: Position): void {
     this.#services.metrics.droppedRetention.add(to - from)
+    this.#tellDropped('retention', to - from)
     this.#services.logger.log('warn', 'records were removed by retention before a shared group had them', {
       share: this.shared.name,
       log,

@@ -3,6 +3,7 @@
 import type { Clock, Timer } from '#base/port/clock'
 import { VERSION } from '#base/version'
 import { LOAD_MINUTES, LoadAverage } from '../metric/load-average.ts'
+import type { SlowSubscription } from '../metric/slow-subscriptions.ts'
 import type { SystemValue } from './sys-topics.ts'
 
 /** What is counted. Counts of what happened are since the process started. */
@@ -11,6 +12,7 @@ export interface SystemFigures {
   /** Sessions, those of clients that are away included. */
   sessions(): number
   subscriptions(): number
+  slowSubscriptions(): readonly SlowSubscription[]
   retained(): number
   messagesReceived(): number
   messagesSent(): number
@@ -76,6 +78,7 @@ export class SystemValues {
       ['clients/maximum', () => Math.max(this.#connectedMax, figures.connected())],
       ['messages/dropped', figures.messagesDropped],
       ['subscriptions/count', figures.subscriptions],
+      ['subscriptions/slow', () => JSON.stringify(figures.slowSubscriptions())],
       ['retained/count', figures.retained],
       ...this.#averages(),
     ]

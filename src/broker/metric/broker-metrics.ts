@@ -15,6 +15,7 @@ export interface BrokerMetrics extends OperationMetrics {
   readonly droppedQueueFull: Tally
   readonly droppedTooLarge: Tally
   readonly droppedRetention: Tally
+  readonly droppedExpired: Tally
   readonly droppedOfflineAge: Tally
   readonly droppedOfflineCount: Tally
   /** Messages that were not retained. */
@@ -55,6 +56,7 @@ export function createBrokerMetrics(metrics: Metrics, gauges: BrokerGauges): Bro
     droppedQueueFull: dropped('queue_full'),
     droppedTooLarge: dropped('too_large'),
     droppedRetention: dropped('retention'),
+    droppedExpired: dropped('expired'),
     droppedOfflineAge: dropped('offline_age'),
     droppedOfflineCount: dropped('offline_count'),
     unretained: { payload: unretained('payload'), messages: unretained('messages'), bytes: unretained('bytes') },

@@ -22,6 +22,7 @@ export type DisconnectCause = (typeof DISCONNECT_CAUSES)[number]
 export const LIMITS = Object.freeze([
   'message_rate',
   'byte_rate',
+  'listener_rate',
   'connect_rate',
   'connections_per_ip',
   'subscribe_filters',
@@ -29,6 +30,7 @@ export const LIMITS = Object.freeze([
   'shared_groups',
   'flapping',
   'disk_free',
+  'memory_high',
 ] as const)
 
 export type Limit = (typeof LIMITS)[number]
@@ -42,6 +44,8 @@ export interface OperationMetrics {
 export interface OperationGauges {
   /** 1 while publishers are held up because the disk is nearly full. */
   diskAlarm(): number
+  /** The same because of its memory. */
+  memoryAlarm(): number
   banned(): number
 }
 
@@ -51,6 +55,7 @@ export function createOperationMetrics(metrics: Metrics, gauges: OperationGauges
   const limit = (name: Limit): Counter =>
     metrics.counter('robustmq_limits_reached_total', 'Times that a limit held a client up or turned it away.', { limit: name })
   metrics.gauge('robustmq_disk_alarm', 'Whether publishers are held up because the disk is nearly full: 1 or 0.', gauges.diskAlarm)
+  metrics.gauge('robustmq_memory_alarm', 'Whether publishers are held up because memory is nearly used up: 1 or 0.', gauges.memoryAlarm)
   metrics.gauge('robustmq_banned_clients', 'Client ids and addresses that are banned for connecting too often.', gauges.banned)
   return Object.freeze({
     disconnects: instruments(DISCONNECT_CAUSES, disconnect),

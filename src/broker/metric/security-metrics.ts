@@ -5,7 +5,7 @@ import type { Counter, Metrics } from '#base/port/metrics'
 /** How an attempt to log in ended. 'throttled': not looked at, because of wrong passwords before. */
 export type LoginResult = 'accepted' | 'refused' | 'throttled' | 'busy' | 'failed'
 
-export type DeniedAction = 'publish' | 'subscribe' | 'will' | 'session'
+export type DeniedAction = 'publish' | 'subscribe' | 'will' | 'delayed' | 'session'
 
 export interface SecurityMetrics {
   readonly logins: Readonly<Record<LoginResult, Counter>>
@@ -29,6 +29,12 @@ export function createSecurityMetrics(metrics: Metrics): SecurityMetrics {
       busy: login('busy'),
       failed: login('failed'),
     }),
-    denied: Object.freeze({ publish: denied('publish'), subscribe: denied('subscribe'), will: denied('will'), session: denied('session') }),
+    denied: Object.freeze({
+      publish: denied('publish'),
+      subscribe: denied('subscribe'),
+      will: denied('will'),
+      delayed: denied('delayed'),
+      session: denied('session'),
+    }),
   })
 }

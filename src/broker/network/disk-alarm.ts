@@ -4,11 +4,7 @@ import { isPlatformError, messageOf } from '#base/error'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Disk } from '#base/port/disk'
 import type { Logger } from '#base/port/logger'
-
-/** Someone who stores messages. */
-export interface Held {
-  resumeReading(): void
-}
+import { type Held, PublisherHold } from './publisher-hold.ts'
 
 const CHECK_MS = 1_000
 /** It ends when so many times the minimum are free: publishers should not come and go with every file that is removed. */
@@ -18,9 +14,8 @@ export class DiskAlarm {
   readonly #clock: Clock
   readonly #disk: Pick<Disk, 'free'>
   readonly #logger: Logger
-  readonly #held = new Set<Held>()
+  readonly #hold = new PublisherHold()
   #freeMinBytes: number
-  #raised = false
   #timer: Timer | undefined
   #isRunning = false
 
@@ -33,7 +28,7 @@ export class DiskAlarm {
   }
 
   get raised(): boolean {
-    return this.#raised
+    return this.#hold.raised
   }
 
   set freeMinBytes(bytes: number) {
@@ -53,11 +48,11 @@ export class DiskAlarm {
 
   /** It has stopped reading, and is told to go on when there is room. */
   wait(publisher: Held): void {
-    this.#held.add(publisher)
+    this.#hold.wait(publisher)
   }
 
   forget(publisher: Held): void {
-    this.#held.delete(publisher)
+    this.#hold.forget(publisher)
   }
 
   async #check(): Promise<void> {
@@ -73,18 +68,15 @@ export class DiskAlarm {
   }
 
   #judge(freeBytes: number): void {
-    if (!this.#raised && freeBytes < this.#freeMinBytes) {
-      this.#raised = true
+    if (!this.raised && freeBytes < this.#freeMinBytes) {
+      this.#hold.raise()
       this.#logger.log('error', 'the disk is nearly full: publishers are not read until there is room', {
         free: freeBytes,
         minimum: this.#freeMinBytes,
       })
-    } else if (this.#raised && freeBytes >= this.#freeMinBytes * RELIEF) {
-      this.#raised = false
+    } else if (this.raised && freeBytes >= this.#freeMinBytes * RELIEF) {
       this.#logger.log('info', 'the disk has room again: publishers go on', { free: freeBytes })
-      const held = [...this.#held]
-      this.#held.clear()
-      for (const publisher of held) publisher.resumeReading()
+      this.#hold.lift()
     }
   }
 }

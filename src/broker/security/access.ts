@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one connected client may do. Follows the rules when they change: what was decided under others counts no more.
+import { ADMISSION_OF_NODE, type ListenerAdmission } from '#base/config/listener'
 import type { AccessList } from './access-list.ts'
 import type { Principal } from './access-rule.ts'
 import { type ClientRights, PUBLISH_ALL, PUBLISH_NONE, type PublishMask, publishBit } from './client-rights.ts'
@@ -10,6 +11,8 @@ const EXCLUSIVE_PREFIX = '$exclusive/'
 
 export class Access {
   readonly principal: Principal
+  /** What the listener says by which the client has come in. */
+  readonly admission: ListenerAdmission
   readonly #list: AccessList
   #account: Account | undefined
   #rights: ClientRights | undefined
@@ -19,7 +22,8 @@ export class Access {
   #mask: PublishMask = PUBLISH_NONE
 
   /** `account`: with which the client has logged in; undefined for an anonymous one. */
-  constructor(list: AccessList, principal: Principal, account: Account | undefined) {
+  constructor(list: AccessList, principal: Principal, account: Account | undefined, admission = ADMISSION_OF_NODE) {
+    this.admission = admission
     this.principal = principal
     this.#list = list
     this.#account = account

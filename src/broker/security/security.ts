@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Users and rules in force: who is let in, and what becomes of those inside when users or rules change.
+import { admissionOf, type ListenerAdmission } from '#base/config/listener'
 import type { Config } from '#base/config/schema'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Logger } from '#base/port/logger'
 import type { ClientCertificate } from '#base/port/network'
 import type { Ports } from '#base/port/ports'
-import type { Will, WillAuthor } from '#contract/record/session'
+import type { WillAuthor } from '#contract/record/session'
 import type { SecurityMetrics } from '../metric/security-metrics.ts'
 import { Access } from './access.ts'
 import { AccessList } from './access-list.ts'
@@ -21,13 +22,28 @@ import { type Account, UserTable } from './user-table.ts'
 export type SecuritySettings = Config['security'] & {
   /** Which name of a verified client certificate is the user name of its client. */
   readonly certificateIdentity: Config['tls']['identity']
+  /** Of the listeners that may have settings of their own. */
+  readonly admissions: readonly ListenerAdmission[]
 }
 
-export const securitySettings = ({ security, tls }: Config): SecuritySettings => ({ ...security, certificateIdentity: tls.identity })
+export const securitySettings = ({ security, tls, listener }: Config): SecuritySettings => ({
+  ...security,
+  certificateIdentity: tls.identity,
+  admissions: listener.map(admissionOf),
+})
 
 /** 'throttled': refused without a look, because of wrong passwords before. */
 export type LoginVerdict = ChainVerdict | { readonly kind: 'throttled' }
 export type LoginStep = ExchangeStep | { readonly kind: 'throttled' | 'busy' }
+
+/** A message that was accepted, and is published later. */
+export interface LaterPublish {
+  readonly clientId: string
+  readonly topic: string
+  readonly qos: number
+  readonly retain: boolean
+  readonly author?: WillAuthor | undefined
+}
 
 /** What has become of a client's account since it logged in. */
 export type Standing = 'good' | 'removed' | 'changed'
@@ -75,8 +91,8 @@ export class Security {
     return this.#list.version
   }
 
-  get allowsAnonymous(): boolean {
-    return this.#settings.allowAnonymous
+  allowsAnonymous({ allowAnonymous }: ListenerAdmission): boolean {
+    return allowAnonymous ?? this.#settings.allowAnonymous
   }
 
   /** Whether user names mean anything: without users, nobody vouches for one. */
@@ -90,10 +106,10 @@ export class Security {
   }
 
   /** Of a client whose certificate was verified and is to say who it is. */
-  accountOf(certificate: ClientCertificate | undefined): Account | undefined {
-    const { certificateIdentity } = this.#settings
-    if (certificate === undefined || certificateIdentity === 'none') return undefined
-    const userName = certificateIdentity === 'cn' ? certificate.commonName : certificate.subject
+  accountOf(certificate: ClientCertificate | undefined, admission: ListenerAdmission): Account | undefined {
+    const identity = this.#identityOf(admission)
+    if (certificate === undefined || identity === 'none') return undefined
+    const userName = identity === 'cn' ? certificate.commonName : certificate.subject
     return userName === undefined || userName === '' ? undefined : this.#certified(userName)
   }
 
@@ -131,35 +147,52 @@ export class Security {
   }
 
   /** `account`: undefined for an anonymous client. */
-  accessOf(principal: Principal, account: Access['account']): Access {
-    return new Access(this.#list, principal, account)
+  accessOf(principal: Principal, account: Access['account'], admission?: ListenerAdmission): Access {
+    return new Access(this.#list, principal, account, admission)
   }
 
   /** Looks at the account of a client again; its access follows a change that leaves it in good standing. */
   review(access: Access): Standing {
-    const { account } = access
-    if (account === undefined) return this.allowsAnonymous ? 'good' : 'removed'
-    const now = this.#accountNow(account.userName, account.source)
+    const { account, admission } = access
+    if (account === undefined) return this.allowsAnonymous(admission) ? 'good' : 'removed'
+    const now = this.#accountNow(account.userName, account.source, this.#identityOf(admission) !== 'none')
     if (now === undefined) return 'removed'
     if (now.revision !== account.revision) return 'changed'
     if (now !== account) access.renew(now)
     return 'good'
   }
 
-  /** Whether a will may be fired now that its author is gone: the author must still be known, and the topic allowed (Q22). */
-  mayFireWill(clientId: string, { author, topic, qos, retain }: Will): boolean {
+  /** Whether a will or a delayed message may be published now, when its author may be gone: the author must still be known, and the topic allowed (Q22). */
+  mayPublishLater(kind: 'will' | 'delayed', { clientId, author, topic, qos, retain }: LaterPublish): boolean {
     const { userName, source, address } = author ?? NOBODY
-    const account = userName === undefined ? undefined : this.#accountNow(userName, source)
-    const isKnown = userName === undefined ? this.allowsAnonymous : account !== undefined
+    const account = userName === undefined ? undefined : this.#accountNow(userName, source, this.#certifiesAnywhere)
+    const isKnown = userName === undefined ? this.#anonymousAnywhere : account !== undefined
     if (isKnown && this.accessOf({ clientId, userName, address }, account).mayPublish(topic, qos, retain)) return true
-    this.metrics.denied.will.add(1)
-    this.#logger.log('info', 'a will is dropped: its author may not publish it any more', { client: clientId, user: userName })
+    this.metrics.denied[kind].add(1)
+    this.#logger.log('info', `a ${kind === 'will' ? 'will' : 'delayed message'} is dropped: its author may not publish it any more`, {
+      client: clientId,
+      user: userName,
+    })
     return false
   }
 
-  #accountNow(userName: string, source: Account['source']): Account | undefined {
+  #identityOf({ identity, authenticators }: ListenerAdmission): SecuritySettings['certificateIdentity'] {
+    return authenticators?.includes('certificate') === false ? 'none' : (identity ?? this.#settings.certificateIdentity)
+  }
+
+  // By which listener the author of a message came in is not known when it is published later: what any of them allows holds.
+  get #anonymousAnywhere(): boolean {
+    return this.#settings.allowAnonymous || this.#settings.admissions.some((admission) => this.allowsAnonymous(admission))
+  }
+
+  get #certifiesAnywhere(): boolean {
+    const { certificateIdentity, admissions } = this.#settings
+    return certificateIdentity !== 'none' || admissions.some((admission) => this.#identityOf(admission) !== 'none')
+  }
+
+  #accountNow(userName: string, source: Account['source'], isCertified: boolean): Account | undefined {
     if (source === 'users') return this.#users.find(userName)
-    return this.#settings.certificateIdentity === 'none' ? undefined : this.#certified(userName)
+    return isCertified ? this.#certified(userName) : undefined
   }
 
   #certified(userName: string): Account {

@@ -10,7 +10,9 @@ import { SystemTopics } from '../message/sys-topics.ts'
 import { SystemPublisher } from '../message/system-publisher.ts'
 import { type SystemFigures, SystemValues } from '../message/system-values.ts'
 import type { BrokerMetrics } from '../metric/broker-metrics.ts'
+import { SlowSubscriptions } from '../metric/slow-subscriptions.ts'
 import { DiskAlarm } from '../network/disk-alarm.ts'
+import { MemoryAlarm } from '../network/memory-alarm.ts'
 import { WriteStalls } from '../network/write-stall.ts'
 import { Flapping } from '../security/flapping.ts'
 
@@ -22,13 +24,15 @@ export class Operation {
   readonly systemValues: SystemValues
   readonly systemTopics: SystemTopics
   readonly diskAlarm: DiskAlarm
+  readonly memoryAlarm: MemoryAlarm
+  readonly slowSubscriptions: SlowSubscriptions
   readonly stalls: WriteStalls
   readonly flapping: Flapping
   #writeStallTimeoutMs: number
 
   /** `isWatched`: whether anyone may have subscribed below $SYS. */
   constructor(
-    { clock, disk }: Pick<Ports, 'clock' | 'disk'>,
+    { clock, disk, memory, metrics: instruments }: Pick<Ports, 'clock' | 'disk' | 'memory' | 'metrics'>,
     logger: Logger,
     config: Config,
     { publisher, store, metrics }: { readonly publisher: Publisher; readonly store: ShardStore; readonly metrics: BrokerMetrics },
@@ -38,9 +42,11 @@ export class Operation {
     const { nodeId, mqtt, limits, security } = config
     const system = new SystemPublisher(publisher, store)
     this.events = new BrokerEvents(clock, system, nodeId, metrics.eventsSuppressed, mqtt.events)
-    this.systemValues = new SystemValues(clock, nodeId, figuresOf(metrics, figures))
+    this.slowSubscriptions = new SlowSubscriptions(clock, instruments, mqtt.slowSubscriptions)
+    this.systemValues = new SystemValues(clock, nodeId, figuresOf(metrics, figures, this.slowSubscriptions))
     this.systemTopics = new SystemTopics(clock, system, isWatched, this.systemValues.list(), mqtt.sysInterval)
     this.diskAlarm = new DiskAlarm(clock, disk, logger, limits.diskFreeMin)
+    this.memoryAlarm = new MemoryAlarm(clock, memory, logger, limits.memoryHigh)
     this.#writeStallTimeoutMs = mqtt.writeStallTimeout
     this.stalls = new WriteStalls(clock, () => this.#writeStallTimeoutMs)
     this.flapping = new Flapping(clock, security.flapping)
@@ -48,12 +54,14 @@ export class Operation {
 
   async start(): Promise<void> {
     await this.diskAlarm.start()
+    this.memoryAlarm.start()
     this.systemValues.start()
     this.systemTopics.start()
   }
 
   stop(): void {
     this.diskAlarm.stop()
+    this.memoryAlarm.stop()
     this.systemValues.stop()
     this.systemTopics.stop()
     this.stalls.stop()
@@ -63,19 +71,23 @@ export class Operation {
     this.events.settings = mqtt.events
     this.systemTopics.setInterval(mqtt.sysInterval)
     this.diskAlarm.freeMinBytes = limits.diskFreeMin
+    this.memoryAlarm.highBytes = limits.memoryHigh
+    this.slowSubscriptions.settings = mqtt.slowSubscriptions
     this.#writeStallTimeoutMs = mqtt.writeStallTimeout
     this.flapping.settings = security.flapping
   }
 }
 
-const figuresOf = (metrics: BrokerMetrics, others: OtherFigures): SystemFigures => ({
+const figuresOf = (metrics: BrokerMetrics, others: OtherFigures, slow: SlowSubscriptions): SystemFigures => ({
   ...others,
+  slowSubscriptions: () => slow.list(),
   messagesReceived: () => metrics.messagesReceived.count,
   messagesSent: () => metrics.messagesSent.count,
   messagesDropped: () =>
     metrics.droppedQueueFull.count +
     metrics.droppedTooLarge.count +
     metrics.droppedRetention.count +
+    metrics.droppedExpired.count +
     metrics.droppedOfflineAge.count +
     metrics.droppedOfflineCount.count,
   bytesReceived: () => metrics.bytesReceived.count,

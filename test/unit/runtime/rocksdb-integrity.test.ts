@@ -254,6 +254,22 @@ describe('E6 what is refused at the start', () => {
     await rm(join(directory, table))
     await assert.rejects(open(directory), isRefusal(ERROR_CODES.dataDamaged, directory))
   })
+
+  it('a key in a table is another: it would leave the range that is read, and its checksum with it', async (context) => {
+    const directory = await scratch(context)
+    let kv = await open(directory)
+    await kv.write(
+      Array.from({ length: 2000 }, (_, at) => put(`key ${at + 10_000}`, `value ${at}`)),
+      LAZY,
+    )
+    await kv.close()
+    kv = await open(directory)
+    await kv.close()
+    const table = (await readdir(directory)).find((name) => name.endsWith('.sst')) as string
+    const path = join(directory, table)
+    await flipBit(path, (await readFile(path)).indexOf('key 1'))
+    await assert.rejects(open(directory), isRefusal(ERROR_CODES.dataDamaged, directory))
+  })
 })
 
 describe('R48 the deadline of calls', () => {

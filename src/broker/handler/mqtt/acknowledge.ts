@@ -33,6 +33,7 @@ function handlePubcomp(session: SessionCore, packetId: number): void {
 }
 
 function finish(session: SessionCore, packetId: number): void {
+  session.sample.acknowledged(packetId)
   session.finish(packetId)
   if (session.persistent) session.context.saver.mark(session)
   session.resume()

@@ -2,6 +2,7 @@
 // Who the client is: by user name and password in CONNECT, or by an exchange of AUTH packets before CONNACK and, at the client's wish, again
 // while it is connected (MQTT 5 section 4.12).
 import { assert } from '#base/assert'
+import type { ListenerAdmission } from '#base/config/listener'
 import type { Channel, ClientCertificate } from '#base/port/network'
 import { type AuthPacket, type ConnectPacket, REASON } from '../../protocol/mqtt/index.ts'
 import type { Access } from '../../security/access.ts'
@@ -44,6 +45,7 @@ export class Authentication {
   readonly #dialogue: Dialogue
   readonly #address: string
   readonly #certificate: ClientCertificate | undefined
+  readonly #admission: ListenerAdmission
   /** Agreed on by CONNECT, and the same for the life of the connection [MQTT-4.12.1-1]. */
   #method: string | undefined
   #access: Access | undefined
@@ -52,11 +54,12 @@ export class Authentication {
   #expecting: ((packet: AuthPacket | undefined) => void) | undefined
   #ended = false
 
-  constructor(security: Security, dialogue: Dialogue, peer: Peer) {
+  constructor(security: Security, dialogue: Dialogue, peer: Peer, admission: ListenerAdmission) {
     this.#security = security
     this.#dialogue = dialogue
     this.#address = addressOf(peer.remote)
     this.#certificate = peer.certificate
+    this.#admission = admission
   }
 
   /** Decides on a CONNECT. Rejects when a bug or a failure keeps it from a decision. */
@@ -96,18 +99,19 @@ export class Authentication {
   async #admitByPassword({ userName, password }: ConnectPacket, clientId: string): Promise<Admission> {
     const security = this.#security
     // A verified certificate is worth more than a password; what CONNECT says beside it does not matter.
-    const certified = security.accountOf(this.#certificate)
+    const certified = security.accountOf(this.#certificate, this.#admission)
     if (certified !== undefined) return this.#admitted(clientId, certified, undefined)
     // A name that nobody vouches for is no identity: rules do not see it.
     if (userName === undefined || !security.hasUsers) {
-      return security.allowsAnonymous ? this.#admitted(clientId, undefined, undefined) : refused(REASON.notAuthorized)
+      return security.allowsAnonymous(this.#admission) ? this.#admitted(clientId, undefined, undefined) : refused(REASON.notAuthorized)
     }
+    if (!this.#accepts('password')) return refused(REASON.notAuthorized)
     const verdict = await security.login({ userName, password: password ?? NO_PASSWORD }, this.#address)
     return verdict.kind === 'accepted' ? this.#admitted(clientId, verdict.account, undefined) : refused(reasonOf(verdict))
   }
 
   async #admitByExchange(method: string, packet: ConnectPacket, clientId: string): Promise<Admission> {
-    const exchange = this.#security.begin(method)
+    const exchange = this.#accepts('scram') ? this.#security.begin(method) : undefined
     if (exchange === undefined) return refused(REASON.badAuthenticationMethod)
     this.#method = method
     const step = await this.#converse(exchange, packet.authenticationData)
@@ -162,7 +166,11 @@ export class Authentication {
 
   #admitted(clientId: string, account: Account | undefined, proof: ServerProof | undefined): Admission {
     const principal: Principal = { clientId, userName: account?.userName, address: this.#address }
-    return { kind: 'admitted', access: this.#security.accessOf(principal, account), proof }
+    return { kind: 'admitted', access: this.#security.accessOf(principal, account, this.#admission), proof }
+  }
+
+  #accepts(authenticator: string): boolean {
+    return this.#admission.authenticators?.includes(authenticator) ?? true
   }
 }
 

@@ -58,6 +58,8 @@ export async function openSession(context: BrokerContext, link: Link, packet: Co
   const { clientId, userName, address } = access.principal
   const key: SessionKey = { tenant: TENANT, clientId }
   const expirySeconds = Math.min(packet.sessionExpirySeconds, config.sessionExpiryMaxSeconds)
+  const nowMs = context.clock.realtime()
+  await context.away.settleBefore(key, packet.cleanStart, nowMs)
   if (packet.cleanStart) await context.shares.ending(clientId)
   const opened = await context.meta.openSession({
     ...key,
@@ -70,7 +72,7 @@ export async function openSession(context: BrokerContext, link: Link, packet: Co
       topic: willTopicOf(context, packet.will.topic, access.principal) ?? packet.will.topic,
       author: { userName, source: access.account?.source ?? 'users', address },
     },
-    nowMs: context.clock.realtime(),
+    nowMs,
   })
   try {
     const session = await takeUp(context, link, opened, access, Math.min(packet.receiveMaximum, config.inflightMax))
@@ -93,7 +95,8 @@ async function takeUp(
   const allowed = await keepAllowed(context, opened, access)
   const subscriptions = allowed.filter(({ filter }) => !isShared(filter))
   const session = new SessionCore(context, link, opened.session, access, windowLimit)
-  if (previous !== undefined) context.away.returned(previous.uid)
+  if (previous !== undefined) context.away.returned(previous)
+  if (previous?.will !== undefined && endsWill(opened)) await context.wills.publishTaken(previous, previous.will)
   if (opened.present) {
     await Promise.all(subscriptions.map(({ filter }) => context.store.register(filter)))
     for (const { sequence, log } of await context.store.unreleased(session.uid)) {
@@ -105,8 +108,6 @@ async function takeUp(
       else session.subscriptions.set(subscription.filter, subscription)
     }
   } else if (previous !== undefined) {
-    // The earlier session ends here, and with it any delay of its will [MQTT-3.1.2-8].
-    if (previous.will !== undefined) await context.wills.publishTaken(previous, previous.will)
     await context.delayed.forget([previous.uid])
     context.shares.ended([previous.uid])
     await context.store.forget([previous.uid])
@@ -134,6 +135,13 @@ async function takeUp(
   if (automatic !== undefined) for (const feed of activateSubscriptions(session, automatic)) session.feeds.add(feed)
   return session
 }
+
+/**
+ * Whether the will that the opening has found is due by it: with the end of the session any delay ends [MQTT-3.1.2-8], and a connection that is taken over,
+ * from another broker or because it could not be closed, ends now.
+ */
+const endsWill = ({ present, previous }: OpenedSession): boolean =>
+  !present || (previous?.owner !== undefined && previous.will?.delaySeconds === 0)
 
 /** The last that has to be waited for: seats in the groups of an earlier connection, and the subscriptions that a client gets without asking. */
 async function claimAll(session: SessionCore, allowed: readonly Subscription[]) {

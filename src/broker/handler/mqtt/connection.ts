@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One client connection: what arrives is handed to the rule of its packet, and every way in which the connection can end is here.
 import { hostOf } from '#base/address'
+import type { ListenerAdmission } from '#base/config/listener'
 import { isPlatformError, messageOf } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Channel, ChannelHandler } from '#base/port/network'
@@ -8,6 +9,7 @@ import { PUBLISHER_NONE } from '#contract/record/record-batch'
 import type { DisconnectCause } from '../../metric/operation-metrics.ts'
 import type { Pausable } from '../../network/backpressure.ts'
 import type { Expiring } from '../../network/deadline-wheel.ts'
+import type { ListenerTraffic } from '../../network/listener-traffic.ts'
 import {
   type AckType,
   type AuthPacket,
@@ -40,12 +42,19 @@ const GRACE_MS = 2_000
 /** Messages of one client that may wait to be stored before its socket is read no further. */
 const INBOUND_MAX = 8_192
 
+/** What a connection has from the listener by which it came in. */
+export interface Entrance {
+  readonly admission: ListenerAdmission
+  readonly traffic: ListenerTraffic
+}
+
 export class Connection implements ChannelHandler, PacketHandler, Expiring, Pausable, Dialogue {
   readonly #context: BrokerContext
   readonly #channel: Channel
   readonly #reader: PacketReader
   readonly #out: Outgoing
   readonly #intake: IntakeLimits
+  readonly #admission: ListenerAdmission
   readonly #gone: (connection: Connection) => void
   #session: SessionCore | undefined
   /** While the client is being authenticated, and afterwards if it may do so again. */
@@ -58,15 +67,18 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
   /** The client has said goodbye and does not want its will published [MQTT-3.14.4-3]. */
   #withoutWill = false
   #opening: Promise<void> | undefined
+  /** The client id for which it waits behind other connections of the client. */
+  #waitsFor: string | undefined
   deadlineMs: number
 
-  constructor(context: BrokerContext, channel: Channel, gone: (connection: Connection) => void) {
+  constructor(context: BrokerContext, channel: Channel, { admission, traffic }: Entrance, gone: (connection: Connection) => void) {
     this.#context = context
     this.#channel = channel
+    this.#admission = admission
     this.#gone = gone
     this.#reader = new PacketReader(this, context.readerLimits)
     this.#out = new Outgoing(context, channel, this)
-    this.#intake = new IntakeLimits(context, channel, this)
+    this.#intake = new IntakeLimits(context, channel, traffic, this)
     this.deadlineMs = context.clock.monotonic() + context.config.connectTimeout
     context.deadlines.add(this)
   }
@@ -82,6 +94,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     if (this.#reader.packetCount > heard && this.#keepAliveMs !== Number.POSITIVE_INFINITY)
       this.deadlineMs = this.#context.clock.monotonic() + this.#keepAliveMs
     if (this.#session !== undefined && !this.#ended) this.#intake.review(chunk.length)
+    else if (this.#waitsFor !== undefined) this.#channel.pause()
   }
 
   onDrain(): void {
@@ -293,7 +306,12 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     try {
       const admission = await this.#admit(packet, clientId)
       if (admission === undefined) return
-      const entered = await context.sessions.enter(clientId, async () => {
+      // Read while it waits, or nobody would see it leave; what it sends is kept, and ends the reading.
+      this.#waitsFor = clientId
+      this.#channel.resume()
+      const entered = await context.sessions.enter(clientId, this, async () => {
+        this.#waitsFor = undefined
+        this.#channel.pause()
         if (this.#ended) return undefined
         const accepted = await openSession(context, this.#out, packet, admission.access)
         this.#accept(accepted, packet, clientId, admission.proof)
@@ -310,7 +328,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
 
   /** Who the client is; undefined when it is not let in, or has left. */
   async #admit(packet: ConnectPacket, clientId: string): Promise<Extract<Admission, { kind: 'admitted' }> | undefined> {
-    const authentication = new Authentication(this.#context.security, this, this.#channel)
+    const authentication = new Authentication(this.#context.security, this, this.#channel, this.#admission)
     this.#authentication = authentication
     const admission = await authentication.admit(packet, clientId)
     const reasonCode = admission.kind === 'refused' ? admission.reasonCode : refuseWill(this.#context, packet, admission.access)
@@ -402,6 +420,7 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
     this.#authentication?.end()
     this.#reader.stop()
     this.#context.deadlines.remove(this)
+    if (this.#waitsFor !== undefined) this.#context.sessions.leave(this.#waitsFor, this)
     if (this.#closed) this.#out.discard()
     else this.#out.finish()
     void this.#session?.close(!this.#withoutWill)

@@ -13,6 +13,7 @@ import type { AwaySessions } from '../../message/away-sessions.ts'
 import type { CursorSaver } from '../../message/cursor-saver.ts'
 import type { DelayedMessages } from '../../message/delayed.ts'
 import type { BrokerEvents } from '../../message/events.ts'
+import type { FeedTurns } from '../../message/feed-turns.ts'
 import type { Publisher } from '../../message/publish.ts'
 import type { RetainedQuota } from '../../message/retained-quota.ts'
 import type { TopicRewriter } from '../../message/rewrite.ts'
@@ -22,10 +23,12 @@ import type { SystemTopics } from '../../message/sys-topics.ts'
 import type { SystemValues } from '../../message/system-values.ts'
 import type { WillPublisher } from '../../message/will.ts'
 import type { BrokerMetrics } from '../../metric/broker-metrics.ts'
+import type { SlowSubscriptions } from '../../metric/slow-subscriptions.ts'
 import type { Backpressure } from '../../network/backpressure.ts'
 import type { DeadlineWheel } from '../../network/deadline-wheel.ts'
 import type { DiskAlarm } from '../../network/disk-alarm.ts'
 import type { FlushQueue } from '../../network/flush-queue.ts'
+import type { MemoryAlarm } from '../../network/memory-alarm.ts'
 import type { WriteStalls } from '../../network/write-stall.ts'
 import type { OutgoingPublish, ReaderLimits } from '../../protocol/mqtt/index.ts'
 import type { Flapping } from '../../security/flapping.ts'
@@ -57,6 +60,7 @@ export interface BrokerContext {
   readonly router: ShardRouter
   readonly publisher: Publisher
   readonly retainedQuota: RetainedQuota
+  readonly feedTurns: FeedTurns
   readonly table: SubscriptionTable
   readonly saver: CursorSaver
   readonly away: AwaySessions
@@ -69,6 +73,8 @@ export interface BrokerContext {
   readonly deadlines: DeadlineWheel
   readonly backpressure: Backpressure
   readonly diskAlarm: DiskAlarm
+  readonly memoryAlarm: MemoryAlarm
+  readonly slowSubscriptions: SlowSubscriptions
   readonly stalls: WriteStalls
   readonly flapping: Flapping
   readonly events: BrokerEvents

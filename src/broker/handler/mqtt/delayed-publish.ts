@@ -8,6 +8,7 @@ import type { SessionCore } from './session-core.ts'
 
 /** Hands the message over until its time; its answer follows `tag`, negative for none. */
 export function takeLater(session: SessionCore, publish: PublishView, { shard, delaySeconds }: Destination, tag: number): LogId {
+  const { principal, account } = session.access
   const { qos, retain, headers, messageExpirySeconds, packetId, bytes, payloadStart, payloadEnd } = publish
   const message = {
     topic: shard.topic,
@@ -20,6 +21,7 @@ export function takeLater(session: SessionCore, publish: PublishView, { shard, d
     payload: Buffer.from(bytes.subarray(payloadStart, payloadEnd)),
     delaySeconds,
     packetId: qos === 2 ? packetId : undefined,
+    author: { userName: principal.userName, source: account?.source ?? 'users', address: principal.address },
   }
   session.context.delayed.accept(message, tag < 0 ? undefined : session, tag)
   return DELAYED_LOG

@@ -14,6 +14,12 @@ export function tellQueueFull({ context, clientId }: Loser, topic: string): void
   if (context.events.isOn('messageDropped')) context.events.tell('messageDropped', clientId, { reason: 'queue_full', topic, count: 1 })
 }
 
+/** A message whose time ran out before it could be sent. */
+export function tellExpired({ context, clientId }: Loser, topic: string): void {
+  context.metrics.droppedExpired.add(1)
+  if (context.events.isOn('messageDropped')) context.events.tell('messageDropped', clientId, { reason: 'expired', topic, count: 1 })
+}
+
 /** A message that is larger than the client accepts, which has been counted. */
 export function tellTooLarge({ context, clientId }: Loser): void {
   context.events.tell('messageDropped', clientId, { reason: 'too_large', count: 1 })

@@ -5,12 +5,14 @@
 import type { Timer } from '#base/port/clock'
 import type { Channel } from '#base/port/network'
 import type { Pausable } from '../../network/backpressure.ts'
+import type { ListenerTraffic } from '../../network/listener-traffic.ts'
 import { RateLimit } from '../../network/rate-limit.ts'
 import type { BrokerContext } from './context.ts'
 
 export class IntakeLimits {
   readonly #context: BrokerContext
   readonly #channel: Channel
+  readonly #traffic: ListenerTraffic
   readonly #connection: Pausable
   /** From the first time that there is a limit. */
   #messageRate: RateLimit | undefined
@@ -20,9 +22,10 @@ export class IntakeLimits {
   #held = false
   #ended = false
 
-  constructor(context: BrokerContext, channel: Channel, connection: Pausable) {
+  constructor(context: BrokerContext, channel: Channel, traffic: ListenerTraffic, connection: Pausable) {
     this.#context = context
     this.#channel = channel
+    this.#traffic = traffic
     this.#connection = connection
   }
 
@@ -43,7 +46,7 @@ export class IntakeLimits {
     const waitMs = this.#owedMs(messages, bytes)
     // What still comes while it is held counts, and is taken: the transport had read it already.
     if (this.#held) return
-    const { backpressure, diskAlarm, metrics } = this.#context
+    const { backpressure, diskAlarm, memoryAlarm, metrics } = this.#context
     if (waitMs > 0) {
       this.#hold()
       this.#timer = this.#context.clock.after(waitMs, () => this.#connection.resumeReading())
@@ -51,6 +54,10 @@ export class IntakeLimits {
       this.#hold()
       metrics.limits.disk_free.add(1)
       diskAlarm.wait(this.#connection)
+    } else if (messages > 0 && memoryAlarm.raised) {
+      this.#hold()
+      metrics.limits.memory_high.add(1)
+      memoryAlarm.wait(this.#connection)
     } else if (backpressure.holds(this.#connection.publisher) || !this.#connection.relieved) {
       this.#hold()
       backpressure.wait(this.#connection)
@@ -68,6 +75,7 @@ export class IntakeLimits {
     this.#ended = true
     this.#timer?.cancel()
     this.#context.diskAlarm.forget(this.#connection)
+    this.#context.memoryAlarm.forget(this.#connection)
   }
 
   #hold(): void {
@@ -78,11 +86,13 @@ export class IntakeLimits {
   #owedMs(messages: number, bytes: number): number {
     const { clock, config, metrics } = this.#context
     const { maxMessageRate, maxByteRate } = config
-    let waitMs = 0
+    let waitMs = this.#traffic.take(messages, bytes)
+    if (waitMs > 0) metrics.limits.listener_rate.add(1)
     if (maxMessageRate > 0 && messages > 0) {
       this.#messageRate ??= new RateLimit(clock)
-      waitMs = this.#messageRate.take(messages, maxMessageRate)
-      if (waitMs > 0) metrics.limits.message_rate.add(1)
+      const messageWaitMs = this.#messageRate.take(messages, maxMessageRate)
+      if (messageWaitMs > 0) metrics.limits.message_rate.add(1)
+      waitMs = Math.max(waitMs, messageWaitMs)
     }
     if (maxByteRate > 0) {
       this.#byteRate ??= new RateLimit(clock)

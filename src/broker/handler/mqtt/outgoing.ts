@@ -144,7 +144,8 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
 
   encodeRetained(message: RetainedMessage, qos: number, packetId: number, identifiers: readonly number[]): Buffer | undefined {
     const publish = this.#context.outgoingPublish
-    publish.topic = this.#context.topicBytes.of(message.topic)
+    // Retained messages come once for each topic: remembering them would only push others out.
+    publish.topic = Buffer.from(message.topic)
     publish.qos = qos
     publish.packetId = packetId
     publish.dup = false

@@ -14,12 +14,13 @@ import type { OfflineLimits, OfflineReason } from '../../message/offline.ts'
 import type { PublishOwner } from '../../message/publish.ts'
 import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
 import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
+import { DeliverySample } from '../../metric/delivery-sample.ts'
 import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
 import type { Access } from '../../security/access.ts'
 import { ChangeQueue } from './change-queue.ts'
 import type { BrokerContext } from './context.ts'
 import type { Intake } from './destination.ts'
-import { tellQueueFull, tellRemoved } from './dropped-messages.ts'
+import { tellExpired, tellQueueFull, tellRemoved } from './dropped-messages.ts'
 import { HeldPackets } from './held-packets.ts'
 import { InboundReleases } from './inbound-releases.ts'
 import { InboundWindow } from './inbound-window.ts'
@@ -50,6 +51,8 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   readonly shared = new SharedSubscriptions(this)
   readonly replays = new SessionReplays(this)
   readonly consumer: Consumer
+  /** Of the messages to the client. */
+  readonly sample: DeliverySample
   #record: Session
   readonly feeds: SessionFeeds
   readonly #resender: Resender
@@ -66,6 +69,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     this.#record = record
     this.outbound = new OutboundWindow(windowLimit)
     this.consumer = new Consumer(context.store, this)
+    this.sample = new DeliverySample(context.slowSubscriptions, record.clientId, context.clock.realtime())
     this.feeds = new SessionFeeds(context, this)
     this.#resender = new Resender(context.store, this)
     this.#held = new HeldPackets(
@@ -99,10 +103,11 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
     const claim = cursor.publisher === this.uid ? target.own : target
     if (claim === undefined) return
+    if (this.#isExpired(batch, cursor)) return
     if (cursor.retain) this.feeds.touch(batch.topics[cursor.topic] as string)
     if (claim.qos > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
     else if (!this.consumer.liveQos0(log, cursor.position)) return
-    else if (this.link.writable) this.#send(claim, batch, cursor, 0, 0, false)
+    else if (this.link.writable) this.#sendQos0(claim, batch, cursor)
     else tellQueueFull(this, batch.topics[cursor.topic] as string)
   }
 
@@ -110,17 +115,24 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor, group = 0): boolean {
     const claim = cursor.publisher === this.uid ? target.own : target
     if (claim === undefined) return true
-    // Its time ran out while it waited in the log [MQTT-3.3.2-5].
-    if (cursor.expiryMs !== 0 && cursor.expiryMs <= this.context.clock.realtime()) return true
+    if (this.#isExpired(batch, cursor)) return true
     const qos = Math.min(claim.qos, cursor.qos)
     if (qos === 0) {
       if (!this.link.writable) return false
-      this.#send(claim, batch, cursor, 0, 0, false)
+      this.#sendQos0(claim, batch, cursor)
       return true
     }
     if (this.outbound.full || !this.link.roomy || this.#resender.pending) return false
     const packetId = this.outbound.push(log, cursor.position, qos as 1 | 2, group)
     if (!this.#send(claim, batch, cursor, qos, packetId, false)) this.finish(packetId)
+    else if (claim.offsets !== true) this.sample.sent(packetId, qos, batch, cursor)
+    return true
+  }
+
+  /** Its time ran out while it waited [MQTT-3.3.2-5]. */
+  #isExpired(batch: RecordBatch, { expiryMs, topic }: RecordCursor): boolean {
+    if (expiryMs === 0 || expiryMs > this.context.clock.realtime()) return false
+    tellExpired(this, batch.topics[topic] as string)
     return true
   }
 
@@ -138,6 +150,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     }
     this.#release(bytes, qos)
     return true
+  }
+
+  #sendQos0(claim: Claim, batch: RecordBatch, cursor: RecordCursor): void {
+    if (this.#send(claim, batch, cursor, 0, 0, false) && claim.offsets !== true) this.sample.handed(batch, cursor)
   }
 
   /** Sends a record; false when it is too large for the client, which counts as done. */
@@ -187,6 +203,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     const position = group === 0 ? 0 : this.outbound.position(packetId)
     const log = this.outbound.finish(packetId)
     if (group !== 0) this.context.shares.finish(group, log, position)
+    this.sample.forget(packetId)
   }
 
   /** A message is finished, or the socket has drained: goes on with whatever waited for room. */

@@ -7,14 +7,21 @@ export interface RegisteredSession {
   takenOver(): Promise<void>
 }
 
-/** Connections that may wait for the same client id: more is a reconnect storm. */
-const WAITING_MAX = 16
+/** Connections that may wait for the same client id, besides the one that opens it: more is a reconnect storm. */
+const WAITING_MAX = 15
+
+/** A connection that waits for its turn. */
+interface Waiter {
+  readonly claimant: object
+  /** False: it does not wait any more. */
+  readonly proceed: (isTurn: boolean) => void
+}
 
 interface Slot {
   session: RegisteredSession | undefined
-  /** Resolves when the last of those who wait is through. */
-  last: Promise<void>
-  waiting: number
+  /** A connection is in the middle of opening it. */
+  isOpening: boolean
+  readonly waiting: Waiter[]
 }
 
 export class SessionRegistry {
@@ -27,27 +34,36 @@ export class SessionRegistry {
 
   /**
    * Runs `open` when no other connection of the client is in the middle of opening or closing, and after the one that had the session is out of it.
-   * Undefined when too many wait: another takeover is in progress (Q10).
+   * 'busy' when too many wait: another takeover is in progress (Q10). 'left' when `claimant`, the connection, left while it waited.
    */
-  async enter(clientId: string, open: () => Promise<RegisteredSession | undefined>): Promise<'done' | 'busy'> {
+  async enter(clientId: string, claimant: object, open: () => Promise<RegisteredSession | undefined>): Promise<'done' | 'busy' | 'left'> {
     const slot = this.#slots.get(clientId) ?? this.#newSlot(clientId)
-    if (slot.waiting >= WAITING_MAX) return 'busy'
-    slot.waiting++
-    const before = slot.last
-    let leave = (): void => undefined
-    slot.last = new Promise((resolve) => {
-      leave = resolve
-    })
+    if (slot.isOpening) {
+      if (slot.waiting.length >= WAITING_MAX) return 'busy'
+      const isTurn = await new Promise<boolean>((proceed) => slot.waiting.push({ claimant, proceed }))
+      if (!isTurn) return 'left'
+    }
+    slot.isOpening = true
     try {
-      await before
       await slot.session?.takenOver()
       this.#set(slot, await open())
       return 'done'
     } finally {
-      slot.waiting--
-      leave()
-      this.#release(clientId, slot)
+      const next = slot.waiting.shift()
+      // The place is handed on: nobody gets in between.
+      if (next !== undefined) next.proceed(true)
+      else {
+        slot.isOpening = false
+        this.#release(clientId, slot)
+      }
     }
+  }
+
+  /** The connection is gone: it does not wait any more, and holds no place that another could have. */
+  leave(clientId: string, claimant: object): void {
+    const waiting = this.#slots.get(clientId)?.waiting ?? []
+    const at = waiting.findIndex((waiter) => waiter.claimant === claimant)
+    if (at >= 0) waiting.splice(at, 1)[0]?.proceed(false)
   }
 
   /** The session is closed: its place is free, unless it was taken over already. */
@@ -59,7 +75,7 @@ export class SessionRegistry {
   }
 
   #newSlot(clientId: string): Slot {
-    const slot: Slot = { session: undefined, last: Promise.resolve(), waiting: 0 }
+    const slot: Slot = { session: undefined, isOpening: false, waiting: [] }
     this.#slots.set(clientId, slot)
     return slot
   }
@@ -70,6 +86,6 @@ export class SessionRegistry {
   }
 
   #release(clientId: string, slot: Slot): void {
-    if (slot.waiting === 0 && slot.session === undefined) this.#slots.delete(clientId)
+    if (!slot.isOpening && slot.session === undefined) this.#slots.delete(clientId)
   }
 }

@@ -191,17 +191,23 @@ function activate(session: SessionCore, { request, subscription, began, shared, 
     }
     return undefined
   }
-  const isNew = !session.subscriptions.has(filter)
+  const replaced = session.subscriptions.get(filter)
+  const isNew = replaced === undefined
   // Interests are counted: one is enough for a filter of a session.
   if (!isNew) context.store.deregister(filter)
   session.feeds.stop(filter)
-  session.subscriptions.set(filter, subscription)
-  context.table.add(session, subscription)
+  const live = replaced?.qos === 0 ? { ...subscription, since: endsOf(context, subscription.since) } : subscription
+  session.subscriptions.set(filter, live)
+  context.table.add(session, live)
   const logs = began.filter(({ log }) => context.durableLogs.has(log)).map(({ log }) => log)
   for (const log of logs) session.consumer.follow(log)
   if (!context.config.retainAvailable || request.retainHandling === 2 || (request.retainHandling === 1 && !isNew)) return undefined
   return feedFor(session, subscription, logs)
 }
+
+/** A subscription at QoS 0 goes on being served while it is replaced. What has passed until now is not owed again at a higher QoS. */
+const endsOf = ({ store }: BrokerContext, since: Subscription['since']): Subscription['since'] =>
+  since.map(({ log }) => ({ log, position: store.extent(log).end }))
 
 export async function handleUnsubscribe(session: SessionCore, packet: UnsubscribePacket, answer: Answer): Promise<void> {
   const { context } = session
@@ -247,9 +253,9 @@ export async function releaseExclusive({ meta }: BrokerContext, owner: Session, 
 
 /** Call it in the turn in which the subscription becomes live. `logs`: the durable ones that it concerns. */
 export function feedFor(session: SessionCore, subscription: Subscription, logs: readonly LogId[]): RetainedFeed {
-  const { store, meta, clock, systemTopics } = session.context
+  const { store, meta, clock, systemTopics, feedTurns } = session.context
   const live = logs.map((log) => ({ log, position: store.extent(log).end }))
   // What the server says of itself is no retained message, but comes like one.
   const source = isSystemFilter(subscription.filter) ? systemTopics : meta
-  return new RetainedFeed(store, source, clock, session, subscription, live)
+  return new RetainedFeed(store, source, clock, feedTurns, session, subscription, live)
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { parse } from 'smol-toml'
-import { closedListeners, type ListenerSettings, listenersOf } from '#base/config/listener'
+import { ADMISSION_OF_NODE, closedListeners, type ListenerSettings, listenersOf } from '#base/config/listener'
 import { loadConfig } from '#base/config/load'
 import { formatProblem } from '#base/config/problem'
 import type { Config } from '#base/config/schema'
@@ -41,11 +41,25 @@ describe('listeners', () => {
     assert.deepEqual(closedListeners(config(off)), [])
   })
 
+  it('one that others can reach needs no word of the node when it says itself whether anonymous clients are let in', () => {
+    const row = '[[listener]]\nname = "one"\ntransport = "tcp"\nbind = "0.0.0.0"\nport = 1000\n'
+    assert.equal(problems(row).length, 1)
+    assert.deepEqual(problems(`${row}allow_anonymous = true\n`), [])
+    assert.deepEqual(problems(`${row}allow_anonymous = false\n`), [])
+    assert.equal(problems(`${row}allow_anonymous = true\nidentity = "cn"\n`).length, 1, 'there are no certificates without TLS')
+    assert.equal(problems(`${row}allow_anonymous = true\nauthenticators = ["guess"]\n`).length, 1)
+  })
+
   it('further ones come beside them and take from [mqtt] and [tls] what they leave out', () => {
     const text = `[mqtt]\ntcp_port = 0\nws_port = 0\ntls_port = 0\nwss_port = 0\nws_path = "/w"\nconnections_max = 7\n${TLS}ca = "ca.crt"\nverify_client = "optional"
 [[tls.certificates]]\ncert = "d.crt"\nkey = "d.key"
 [[listener]]\nname = "one"\ntransport = "wss"\nport = 1000
-[[listener]]\nname = "two"\ntransport = "wss"\nbind = "::1"\nport = 2000\npath = "/x"\norigins = ["https://a.example", "null"]\ncert = "e.crt"\nkey = "e.key"\nca = "f.crt"\nverify_client = "required"\nconnections_max = 3\n`
+[[listener]]\nname = "two"\ntransport = "wss"\nbind = "::1"\nport = 2000\npath = "/x"\norigins = ["https://a.example", "null"]\ncert = "e.crt"\nkey = "e.key"\nca = "f.crt"\nverify_client = "required"\nconnections_max = 3
+identity = "dn"
+allow_anonymous = true
+authenticators = ["certificate"]
+max_message_rate = 5
+max_byte_rate = "2KiB"\n`
     const others = [{ cert: 'd.crt', key: 'd.key' }]
     assert.deepEqual(listeners(text), [
       {
@@ -56,6 +70,9 @@ describe('listeners', () => {
         path: '/w',
         origins: [],
         connectionsMax: 7,
+        admission: ADMISSION_OF_NODE,
+        maxMessageRate: 0,
+        maxByteRate: 0,
         tls: { pair: { cert: 'c.crt', key: 'c.key' }, others, ca: 'ca.crt', verifyClient: 'optional' },
         hostPath: 'mqtt.bind',
       },
@@ -67,6 +84,9 @@ describe('listeners', () => {
         path: '/x',
         origins: ['https://a.example', 'null'],
         connectionsMax: 3,
+        admission: { allowAnonymous: true, identity: 'dn', authenticators: ['certificate'] },
+        maxMessageRate: 5,
+        maxByteRate: 2048,
         tls: { pair: { cert: 'e.crt', key: 'e.key' }, others, ca: 'f.crt', verifyClient: 'required' },
         hostPath: 'listener[1].bind',
       },
@@ -110,7 +130,7 @@ describe('relations between the keys of listeners', () => {
   it('keys without an effect are refused: somebody believes in them', () => {
     assert.match(problems(row('transport = "tcp"\npath = "/x"')).join(), /neither path nor origins, because "tcp" is no WebSocket/)
     assert.match(problems(TLS + row('transport = "tls"\norigins = ["null"]')).join(), /neither path nor origins/)
-    assert.match(problems(row('transport = "ws"\nverify_client = "required"')).join(), /none of cert, key, ca and verify_client/)
+    assert.match(problems(row('transport = "ws"\nverify_client = "required"')).join(), /none of cert, key, ca, verify_client and identity/)
   })
 
   it('names are used once', () => {

@@ -8,8 +8,6 @@ import { Delivery } from '../../../../src/broker/message/delivery.ts'
 import { type Subscriber, SubscriptionTable, type Target } from '../../../../src/broker/message/subscription-table.ts'
 import { batchOf, DURABLE, FakeShardStore, payloadOf, settled } from './shard-store-fake.ts'
 
-const CLOCK = { monotonic: () => 0, realtime: () => 1_000, after: () => ({ cancel: () => undefined }), endOfTurn: () => undefined }
-
 /** Takes as many records as it has room for. */
 class Receiver implements Outlet, Subscriber {
   readonly uid = 1
@@ -29,7 +27,7 @@ class Receiver implements Outlet, Subscriber {
     this.consumer = new Consumer(store, this)
     const table = new SubscriptionTable()
     table.add(this, { filter, qos: 1, noLocal: false, retainAsPublished: false, identifier: 0, since: [] })
-    store.attach(new Delivery(table, CLOCK))
+    store.attach(new Delivery(table))
   }
 
   deliver(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {

@@ -8,7 +8,7 @@ import type { Logger } from '#base/port/logger'
 import type { AppendOutcome } from '#contract/client/engine-client'
 import { ATTRIBUTE, RecordCursor } from '#contract/record/record-batch'
 import { ShardRouter } from '#storage'
-import { DelayedMessages, type DelayedPublish } from '../../../../src/broker/message/delayed.ts'
+import { DelayedMessages, type DelayedPermission, type DelayedPublish } from '../../../../src/broker/message/delayed.ts'
 import { Publisher } from '../../../../src/broker/message/publish.ts'
 import { createMetaNode, type MetaNode } from '../../meta/meta-node.ts'
 import { ManualClock } from '../../raft/log/manual-clock.ts'
@@ -28,13 +28,14 @@ class SequencedStore extends FakeShardStore {
   }
 }
 
-async function setUp(meta?: MetaNode, limits = LIMITS) {
+async function setUp(meta?: MetaNode, limits = LIMITS, mayPublish: DelayedPermission = () => true) {
   const node = meta ?? (await createMetaNode({ dataGroups: 2 }))
   const clock = new ManualClock()
   const probe = { reached: () => undefined, fault: () => false }
   const store = new SequencedStore()
   const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
-  const delayed = new DelayedMessages(node.service.delayed, new Publisher(store, clock), router, store, { clock, probe }, SILENT, limits)
+  const publisher = new Publisher(store, clock)
+  const delayed = new DelayedMessages(node.service.delayed, publisher, router, store, { clock, probe }, SILENT, limits, mayPublish)
   const outcomes: string[] = []
   const accept = async (text: string, delaySeconds: number, changes: Partial<DelayedPublish> = {}): Promise<void> => {
     const message = { topic: 't', qos: 1, retain: false, publisher: 7, clientId: 'c', messageExpirySeconds: undefined, headers: NONE }
@@ -228,4 +229,30 @@ test('what waits can be listed and cancelled', async () => {
     (await commitAll(store, node)).map(({ text }) => text),
     ['a'],
   )
+})
+
+test('Q22 a message whose author may not publish it any more is dropped when it comes due, and by whom it was given is known', async () => {
+  const asked: string[] = []
+  const { node, store, delayed, accept, pass } = await setUp(undefined, LIMITS, ({ topic, clientId, author }) => {
+    asked.push(`${topic} ${clientId} ${author?.userName} ${author?.source} ${author?.address}`)
+    return topic !== 'secret'
+  })
+  await delayed.start(async () => [])
+  const author = { userName: 'ann', source: 'certificate', address: '192.0.2.7' } as const
+  await accept('no', 1, { topic: 'secret', author })
+  await accept('nor this', 1, { topic: 'secret', qos: 0 })
+  await accept('yes', 1, { topic: 'open', author })
+  assert.deepEqual(asked, [])
+  await pass(1)
+  assert.deepEqual(
+    (await commitAll(store, node)).map(({ text }) => text),
+    ['yes'],
+  )
+  assert.deepEqual(asked, [
+    'secret c ann certificate 192.0.2.7',
+    'secret c undefined undefined undefined',
+    'open c ann certificate 192.0.2.7',
+  ])
+  assert.deepEqual(await delayed.list(undefined, 10), [])
+  await delayed.forget([7])
 })

@@ -71,7 +71,8 @@ function createGroup() {
   const consumer = new NotingConsumer()
   const clock = new ManualClock()
   const marked: CursorSource[] = []
-  const counts = { queueFull: 0, retention: 0 }
+  const counts = { queueFull: 0, retention: 0, expired: 0 }
+  const told: string[] = []
   const counting = (name: keyof typeof counts) => ({
     add: (by: number): void => {
       counts[name] += by
@@ -88,7 +89,9 @@ function createGroup() {
       metrics: {
         droppedQueueFull: counting('queueFull'),
         droppedRetention: counting('retention'),
+        droppedExpired: counting('expired'),
       },
+      events: { isOn: () => true, tell: (_kind, _client, { share, reason, count }) => void told.push(`${share} ${reason} ${count}`) },
       seats: { count: 0 },
       saver: { mark: (source: CursorSource) => marked.push(source), forget: () => {} } as unknown as CursorSaver,
       durableLogs: new Set([LOG]),

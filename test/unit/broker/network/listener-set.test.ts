@@ -2,7 +2,7 @@
 // The listeners of a broker, on a network and files that are made up: limits, and certificates that change while it runs.
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import type { ListenerSettings } from '#base/config/listener'
+import { ADMISSION_OF_NODE, type ListenerSettings } from '#base/config/listener'
 import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Clock } from '#base/port/clock'
@@ -123,6 +123,9 @@ const PLAIN: ListenerSettings = {
   origins: [],
   connectionsMax: 10,
   tls: undefined,
+  admission: ADMISSION_OF_NODE,
+  maxMessageRate: 0,
+  maxByteRate: 0,
   hostPath: 'mqtt.bind',
 }
 

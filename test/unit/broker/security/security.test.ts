@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { ADMISSION_OF_NODE } from '#base/config/listener'
 import { loadConfig } from '#base/config/load'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
@@ -37,7 +38,13 @@ function newSecurity(given: Readonly<Record<string, unknown>>, hashing: Hashing 
       busy: counter('busy'),
       failed: counter('failed'),
     },
-    denied: { publish: counter('publish'), subscribe: counter('subscribe'), will: counter('will'), session: counter('session') },
+    denied: {
+      publish: counter('publish'),
+      subscribe: counter('subscribe'),
+      will: counter('will'),
+      delayed: counter('delayed'),
+      session: counter('session'),
+    },
   }
   const clock = { monotonic: () => nowMs, realtime: () => nowMs, after: () => ({ cancel: () => undefined }), endOfTurn: () => undefined }
   const security = new Security({ clock, random: new CryptoRandom(), hashing, logger }, metrics, settingsOf(given))
@@ -146,9 +153,9 @@ test('the first authenticator that knows the user decides, and one that fails re
 })
 
 test('where there are users, clients without a name are let in only by a deliberate setting', () => {
-  assert.equal(newSecurity({}).security.allowsAnonymous, true)
-  assert.equal(newSecurity({ users: [ANN] }).security.allowsAnonymous, false)
-  assert.equal(newSecurity({ users: [ANN], allow_anonymous: true }).security.allowsAnonymous, true)
+  assert.equal(newSecurity({}).security.allowsAnonymous(ADMISSION_OF_NODE), true)
+  assert.equal(newSecurity({ users: [ANN] }).security.allowsAnonymous(ADMISSION_OF_NODE), false)
+  assert.equal(newSecurity({ users: [ANN], allow_anonymous: true }).security.allowsAnonymous(ADMISSION_OF_NODE), true)
 })
 
 test('Q22 a review tells who was removed, whose password was changed, and gives others their new account', async () => {
@@ -207,11 +214,27 @@ test('Q22 a will is fired only if its author is still known and may still publis
     acl_default: 'deny',
   })
   const author = { userName: 'ann', source: 'users' as const, address: ADDRESS }
-  assert.equal(security.mayFireWill('c', { ...will, author }), true)
-  assert.equal(security.mayFireWill('c', { ...will, topic: 'wills/bob', author }), false)
-  assert.equal(security.mayFireWill('c', { ...will, author: { ...author, userName: 'bob' } }), false)
-  assert.equal(security.mayFireWill('c', will), false)
+  assert.equal(security.mayPublishLater('will', { clientId: 'c', ...will, author }), true)
+  assert.equal(security.mayPublishLater('will', { clientId: 'c', ...will, topic: 'wills/bob', author }), false)
+  assert.equal(security.mayPublishLater('will', { clientId: 'c', ...will, author: { ...author, userName: 'bob' } }), false)
+  assert.equal(security.mayPublishLater('will', { clientId: 'c', ...will }), false)
   security.reload(settingsOf({ users: [ANN], acl_default: 'deny' }))
-  assert.equal(security.mayFireWill('c', { ...will, author }), false)
+  assert.equal(security.mayPublishLater('will', { clientId: 'c', ...will, author }), false)
   assert.equal(counts.get('will'), 4)
+})
+
+test('a listener says for its clients whether they may be anonymous, and which name of a certificate is theirs', () => {
+  const { security } = newSecurity({ users: [ANN] })
+  const certificate = { commonName: 'meter', subject: 'CN=meter,O=Example', dnsNames: [], uris: [], emails: [] }
+  const open = { ...ADMISSION_OF_NODE, allowAnonymous: true, identity: 'dn' } as const
+  assert.equal(security.allowsAnonymous(open), true)
+  assert.equal(security.accountOf(certificate, ADMISSION_OF_NODE), undefined)
+  assert.equal(security.accountOf(certificate, open)?.userName, 'CN=meter,O=Example')
+  assert.equal(security.accountOf(certificate, { ...open, authenticators: ['password'] }), undefined)
+  const review = (admission: typeof open | typeof ADMISSION_OF_NODE, account = security.accountOf(certificate, open)) =>
+    security.review(security.accessOf({ clientId: 'c', userName: account?.userName, address: ADDRESS }, account, admission))
+  assert.deepEqual([review(open), review(ADMISSION_OF_NODE)], ['good', 'removed'])
+  const anonymous = (admission: typeof open | typeof ADMISSION_OF_NODE) =>
+    security.review(security.accessOf({ clientId: 'c', userName: undefined, address: ADDRESS }, undefined, admission))
+  assert.deepEqual([anonymous(open), anonymous(ADMISSION_OF_NODE)], ['good', 'removed'])
 })

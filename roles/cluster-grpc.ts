@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens what a node needs to talk to the others: its certificates, what it knows of its peers, and the gRPC parts made of them.
+import type { Config } from '#base/config/schema'
+import type { PemFile } from '#base/port/network'
+import { type ClusterGrpc, type ClusterTls, createClusterGrpc, PeerFile } from '#server'
+import type { RealPorts } from './ports.ts'
+
+/** Consensus sends entries of at least one record, and whatever is not larger than this in one message. */
+const MESSAGE_BYTES_MIN = 16 * 1024 * 1024
+/** What a message holds besides the largest record. */
+const MESSAGE_BYTES_AROUND = 1024 * 1024
+
+/** Rejects with configInvalid for certificates that cannot be read, and as PeerFile does. Counts a start of the node: once in a process. */
+export async function openClusterGrpc(ports: RealPorts, config: Config): Promise<ClusterGrpc> {
+  const known = await PeerFile.open(ports.disk, ports.clock)
+  const { diskId } = ports.identity
+  const self = { clusterName: config.clusterName, nodeId: config.nodeId, diskId, bootEpoch: known.bootEpoch }
+  return createClusterGrpc(ports, self, known, {
+    host: config.nodeIp,
+    port: config.grpcPort,
+    protection: { secret: config.cluster.secret, tls: await readTls(ports, config.cluster) },
+    messageBytesMax: Math.max(MESSAGE_BYTES_MIN, config.mqtt.maxPacketSize + MESSAGE_BYTES_AROUND),
+  })
+}
+
+async function readTls({ files }: RealPorts, { tlsCert, tlsKey, tlsCa }: Config['cluster']): Promise<ClusterTls | undefined> {
+  if (tlsCert === '') return undefined
+  const read = async (path: string): Promise<PemFile> => ({ path, bytes: await files.read(path) })
+  return { cert: await read(tlsCert), key: await read(tlsKey), ca: await read(tlsCa) }
+}
