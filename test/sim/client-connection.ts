@@ -39,7 +39,7 @@ export class ClientConnection {
   #over = false
   #leaving = false
   #lastSentMs: number
-  #lastHeardMs: number
+  #confirmedMs: number
   /** When the oldest unanswered CONNECT or PINGREQ was sent. */
   #waitingSinceMs: number | undefined
 
@@ -48,7 +48,7 @@ export class ClientConnection {
     this.#random = random
     this.#options = options
     this.#owner = owner
-    this.#lastSentMs = this.#lastHeardMs = world.nowMs
+    this.#lastSentMs = this.#confirmedMs = world.nowMs
     this.#parser = parser({ protocolVersion: options.version })
     this.#parser.on('packet', (packet) => this.#received(packet))
     this.#parser.on('error', (error: unknown) => this.#malformed(error))
@@ -58,9 +58,9 @@ export class ClientConnection {
     })
   }
 
-  /** Virtual time at which the server was last heard. */
-  get lastHeardMs(): number {
-    return this.#lastHeardMs
+  /** Virtual time after which the server certainly had the connection: an answer that was read late may have been written long before. */
+  get confirmedMs(): number {
+    return this.#confirmedMs
   }
 
   send(packet: Packet): void {
@@ -113,9 +113,11 @@ export class ClientConnection {
 
   #received(packet: Packet): void {
     if (this.#over) return
-    this.#lastHeardMs = this.#world.nowMs
     this.#note('<', packet)
-    if (packet.cmd === 'connack' || packet.cmd === 'pingresp') this.#waitingSinceMs = undefined
+    if (packet.cmd === 'connack' || packet.cmd === 'pingresp') {
+      this.#confirmedMs = this.#waitingSinceMs ?? this.#confirmedMs
+      this.#waitingSinceMs = undefined
+    }
     if (packet.cmd !== 'pingresp') this.#owner.packet(packet)
   }
 

@@ -14,6 +14,8 @@ export interface TestMessage {
   readonly payload: string
   /** Published through the delayed topic: to come so much later. */
   readonly delaySeconds?: number
+  /** Message Expiry Interval; absent for none. */
+  readonly expirySeconds?: number
 }
 
 export interface DeliveredMessage {
@@ -22,6 +24,12 @@ export interface DeliveredMessage {
   readonly qos: Qos
   readonly duplicate: boolean
   readonly retain: boolean
+  /** The Message Expiry Interval of the packet: what is left of the lifetime. Undefined when it has none. */
+  readonly lifetimeSeconds: number | undefined
+  /** The receiver's protocol version can tell a lifetime. */
+  readonly tellsLifetime: boolean
+  /** When the receiver sent the CONNECT of this connection: the packet was written after it. */
+  readonly connectingSinceMs: number
 }
 
 /** What a client may forgive depends on what has happened to the server. */
@@ -33,6 +41,10 @@ export interface ServerHistory {
 }
 
 export interface ClientObserver {
+  /** CONNECT was sent. */
+  connectSent(client: string): void
+  /** CONNACK with Session Present. */
+  sessionResumed(client: string): void
   /** CONNACK without Session Present: whatever session there was has ended. */
   sessionBegan(client: string): void
   /** The session ended with its connection, or may have. */
@@ -49,10 +61,10 @@ export interface ClientObserver {
   unsubscribeSent(client: string, filter: string): void
   /** The application got a message. A QoS 2 message that the protocol recognised as repeated is not told. */
   delivered(client: string, message: DeliveredMessage): void
-  /** CONNECT with a will was sent. `certain`: once the connection is lost, nothing can cancel it. */
-  willSent(will: TestMessage, certain: boolean): void
+  /** CONNECT with a will was sent. With a delay of 0 nothing can cancel it, once the connection is lost. */
+  willSent(client: string, will: TestMessage, delaySeconds: number): void
   /** The connection with that will is known to stand. */
   willArmed(will: TestMessage): void
   /** The connection ended: 'farewell' by DISCONNECT, which cancels the will if it arrives, 'lost' otherwise. */
-  willReleased(will: TestMessage, how: 'farewell' | 'lost'): void
+  willReleased(client: string, will: TestMessage, how: 'farewell' | 'lost'): void
 }

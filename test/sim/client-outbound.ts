@@ -113,7 +113,16 @@ export class ClientOutbound {
 }
 
 function publishPacket(message: TestMessage, messageId: number | undefined, dup: boolean): IPublishPacket {
-  const { qos, retain, payload, delaySeconds } = message
+  const { qos, retain, payload, delaySeconds, expirySeconds } = message
   const topic = delaySeconds === undefined ? message.topic : `$delayed/${delaySeconds}/${message.topic}`
-  return { cmd: 'publish', qos, dup, retain, topic, payload, ...(messageId === undefined ? {} : { messageId }) }
+  return {
+    cmd: 'publish',
+    qos,
+    dup,
+    retain,
+    topic,
+    payload,
+    ...(messageId === undefined ? {} : { messageId }),
+    ...(expirySeconds === undefined ? {} : { properties: { messageExpiryInterval: expirySeconds } }),
+  }
 }

@@ -38,6 +38,7 @@ export interface WorkloadConfiguration {
   readonly payloadBytesMax: number
   readonly retainRatio: number
   readonly delayedRatio: number
+  readonly expiryRatio: number
   readonly willRatio: number
   readonly cleanStartRatio: number
   readonly weights: ActionWeights
@@ -120,6 +121,7 @@ function drawWorkload(random: SimRandom, faulty: boolean): Omit<WorkloadConfigur
     payloadBytesMax: random.pick(messagesPerClient > 60 ? [32, 400] : [32, 400, 20_000]),
     retainRatio: random.pick([0, 0.1, 0.5]),
     delayedRatio: random.stream('delayed').pick([0, 0, 0.1, 0.5]),
+    expiryRatio: random.stream('expiry').pick([0, 0.1, 0.5]),
     willRatio: random.pick([0, 0.5, 1]),
     cleanStartRatio: random.pick([0, 0, 0.1]),
     weights: {
@@ -153,6 +155,7 @@ function drawSettings(random: SimRandom): readonly string[] {
     `engine.tail_bytes=${random.pick(['1MiB', '64MiB'])}`,
     `mqtt.inflight_max=${random.pick([1, 5, 20, 1024])}`,
     `mqtt.delayed_messages_max=${random.stream('delayed').pick([3, 1000, 100_000])}`,
+    `mqtt.topic_alias_maximum=${random.stream('aliases').pick([0, 1, 10, 100])}`,
     `mqtt.receive_maximum=${random.pick([2, 20, 1024])}`,
   ]
 }

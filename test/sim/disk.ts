@@ -141,6 +141,13 @@ export class SimDisk implements Disk {
 
   // What the test does to it.
 
+  /** Takes back injected faults. Whether there were any that had not struck yet. */
+  heal(): boolean {
+    const left = [...this.#faults.values()].some((count) => count > 0)
+    this.#faults.clear()
+    return left
+  }
+
   /** Ends the process: its calls never settle. What it wrote is in the page cache of the disk that is returned. */
   kill(options: SimDiskOptions = this.#options): SimDisk {
     this.#dead = true

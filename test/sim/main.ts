@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs seeds: `node dist/test/sim/main.js --seeds 1000 [--from 1]`, or one: `--seed 123 [--hash]`. A failing seed is run again with its trace.
-// `--reference` puts the reference broker in the node's place.
+// `--reference` puts the reference broker in the node's place. `--cluster` runs clusters of several nodes instead.
 import { inspect } from 'node:util'
+import { runClusters } from './cluster/cluster-main.ts'
 import { composeProduction } from './composition.ts'
 import { composeReference } from './reference-broker.ts'
 import { type ComposeConfigured, Simulation, type SimulationResult } from './simulation.ts'
 
 const TAIL_LINES_DEFAULT = 60
 const PROGRESS_MS = 5_000
+const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize']
 
 interface Arguments {
   readonly from: number
   readonly count: number
   readonly hash: boolean
   readonly reference: boolean
+  readonly cluster: boolean
+  readonly minimize: boolean
   /** Lines of trace and of log after a failure. */
   readonly tailLines: number
 }
@@ -33,6 +37,7 @@ async function main(): Promise<number> {
     )
     return 2
   }
+  if (given.cluster) return runClusters(given)
   const compose = given.reference ? composeReference() : composeProduction
   const totals: Totals = { events: 0, virtualMs: 0, deliveries: 0, probes: new Map() }
   const startedMs = Date.now()
@@ -105,7 +110,7 @@ function readArguments(given: readonly string[]): Arguments | undefined {
   const flags = new Set<string>()
   for (let at = 0; at < given.length; at++) {
     const name = given[at] as string
-    if (name === '--hash' || name === '--reference') flags.add(name)
+    if (FLAGS.includes(name)) flags.add(name)
     else {
       const value = Number(given[++at])
       if (!['--seed', '--seeds', '--from', '--tail'].includes(name) || !Number.isSafeInteger(value)) return undefined
@@ -120,6 +125,8 @@ function readArguments(given: readonly string[]): Arguments | undefined {
     count,
     hash: flags.has('--hash'),
     reference: flags.has('--reference'),
+    cluster: flags.has('--cluster'),
+    minimize: flags.has('--minimize'),
     tailLines: numbers.get('--tail') ?? TAIL_LINES_DEFAULT,
   }
 }

@@ -3,6 +3,7 @@
 // its side: Session Present, packet ids, DUP flags, order, receive maximum.
 import type { IConnackPacket, IConnectPacket, IPublishPacket, ISubackPacket, Packet } from 'mqtt-packet'
 import { must } from '#base/assert'
+import { ClientAliases } from './client-aliases.ts'
 import { ClientConnection } from './client-connection.ts'
 import { ClientInbound } from './client-inbound.ts'
 import type { ClientObserver, Qos, ServerHistory, TestMessage } from './client-observer.ts'
@@ -22,6 +23,10 @@ export interface MqttClientOptions extends OutboundOptions {
   readonly keepAliveSeconds: number
   /** Most QoS 1 and 2 messages that the server may have in flight to this client. Version 4 cannot say it. */
   readonly receiveMaximum: number
+  /** Topic aliases that the server may give. Version 4 has none. */
+  readonly topicAliasMaximum: number
+  /** Gives topic aliases itself, if the server allows them. */
+  readonly givesAliases: boolean
   /** All its subscriptions are shared. */
   readonly shares?: boolean
   /** Mean time after which a received message is acknowledged. */
@@ -67,6 +72,8 @@ export class MqttClient {
   /** Filters that SUBACK has confirmed, in the present session. */
   readonly #subscribed = new Set<string>()
   #connection: ClientConnection | undefined
+  #aliases: ClientAliases
+  #connectingSinceMs = 0
   #state: ClientState = 'offline'
   #serverSession: ServerSession = 'none'
   /** The same, should this connection end before its CONNACK. */
@@ -74,7 +81,7 @@ export class MqttClient {
   #cleanStart = true
   #will: Will | undefined
   #deathsSeen = 0
-  #lastHeardMs = 0
+  #confirmedMs = 0
   #acknowledging = false
 
   constructor(
@@ -93,6 +100,7 @@ export class MqttClient {
     this.#server = server
     this.#outbound = new ClientOutbound(options.id, options)
     this.#inbound = new ClientInbound(options.id, this.#receiveMaximum)
+    this.#aliases = this.#newAliases()
   }
 
   get state(): ClientState {
@@ -138,6 +146,7 @@ export class MqttClient {
       },
     )
     this.#connection = connection
+    this.#aliases = this.#newAliases()
   }
 
   /** Says goodbye: the will is cancelled. */
@@ -196,7 +205,7 @@ export class MqttClient {
 
   #introduce(connection: ClientConnection): void {
     if (connection !== this.#connection) return
-    const { id, version, sessionExpirySeconds, keepAliveSeconds, receiveMaximum } = this.options
+    const { id, version, sessionExpirySeconds, keepAliveSeconds, receiveMaximum, topicAliasMaximum } = this.options
     const will = this.#will
     const packet: IConnectPacket = {
       cmd: 'connect',
@@ -206,22 +215,25 @@ export class MqttClient {
       clean: this.#cleanStart,
       keepalive: keepAliveSeconds,
     }
-    if (version === 5) packet.properties = { sessionExpiryInterval: sessionExpirySeconds, receiveMaximum }
+    if (version === 5) packet.properties = { sessionExpiryInterval: sessionExpirySeconds, receiveMaximum, topicAliasMaximum }
+    this.#connectingSinceMs = this.#world.nowMs
+    this.#observer.connectSent(id)
     if (will !== undefined) {
       const { topic, payload, qos, retain } = will.message
       packet.will = { topic, payload, qos, retain, ...(version === 5 ? { properties: { willDelayInterval: will.delaySeconds } } : {}) }
-      this.#observer.willSent(will.message, version === 4 || will.delaySeconds === 0 || !this.persistent)
+      // The delay ends with the session [MQTT-3.1.3-9].
+      this.#observer.willSent(id, will.message, version === 4 ? 0 : Math.min(will.delaySeconds, sessionExpirySeconds))
     }
     const begins = this.persistent && (this.#cleanStart || this.#serverSession === 'none')
     this.#serverSessionUnanswered = begins ? 'maybe' : this.#serverSession
     connection.send(packet)
   }
 
-  /** Counted from when the server was last heard, it may have seen the connection end right after, to now, when it has decided. */
+  /** Counted from when the server certainly had the connection, it may have seen it end right after, to now, when it has decided. */
   #mayHaveExpired(): boolean {
     const { version, sessionExpirySeconds } = this.options
     if (version === 4 || sessionExpirySeconds === EXPIRY_NEVER_SECONDS) return false
-    return this.#world.nowMs - this.#lastHeardMs >= sessionExpirySeconds * 1000
+    return this.#world.nowMs - this.#confirmedMs >= sessionExpirySeconds * 1000
   }
 
   #receive(packet: Packet): void {
@@ -283,7 +295,8 @@ export class MqttClient {
       this.#outbound.discard()
       this.#subscribed.clear()
       this.#observer.sessionBegan(this.options.id)
-    }
+    } else this.#observer.sessionResumed(this.options.id)
+    if (this.options.givesAliases) this.#aliases.begin(packet.properties?.topicAliasMaximum ?? 0)
     const { packets, repeated } = this.#outbound.begin(packet.properties?.receiveMaximum ?? RECEIVE_MAXIMUM_DEFAULT)
     for (const message of repeated) this.#observer.publishRepeated(message)
     for (const resent of packets) this.#send(resent)
@@ -300,12 +313,25 @@ export class MqttClient {
 
   #received(packet: IPublishPacket): void {
     const payload = packet.payload.toString()
+    const topic = this.#aliases.incoming(packet)
     if (packet.qos === 0 && packet.dup) this.#violated('DUP is 0 with QoS 0 [MQTT-3.3.1-2]')
     const accepted = packet.qos === 0 || this.#inbound.accept(packet, payload)
     if (packet.qos > 0) this.#acknowledgeLater()
     if (!accepted) return
-    const { topic, qos, dup, retain } = packet
-    this.#observer.delivered(this.options.id, { topic, payload, qos, duplicate: dup, retain })
+    const { qos, dup: duplicate, retain } = packet
+    const lifetimeSeconds = packet.properties?.messageExpiryInterval
+    const tellsLifetime = this.options.version === 5
+    const connectingSinceMs = this.#connectingSinceMs
+    this.#observer.delivered(this.options.id, {
+      topic,
+      payload,
+      qos,
+      duplicate,
+      retain,
+      lifetimeSeconds,
+      tellsLifetime,
+      connectingSinceMs,
+    })
   }
 
   #recorded(id: number, reasonCode = 0): void {
@@ -380,11 +406,12 @@ export class MqttClient {
     this.#requests.clear()
     if (state === 'connecting') this.#serverSession = this.#serverSessionUnanswered
     else {
-      this.#lastHeardMs = connection.lastHeardMs
+      this.#confirmedMs = connection.confirmedMs
       this.#serverSession = this.#sessionOutlives ? 'there' : 'none'
     }
     if (this.#serverSession !== 'there') this.#sessionEnded()
-    if (this.#will !== undefined) this.#observer.willReleased(this.#will.message, state === 'leaving' ? 'farewell' : 'lost')
+    if (this.#will !== undefined)
+      this.#observer.willReleased(this.options.id, this.#will.message, state === 'leaving' ? 'farewell' : 'lost')
   }
 
   /** The session is over, or may be: nothing can be expected of it any more. */
@@ -394,7 +421,12 @@ export class MqttClient {
   }
 
   #send(packet: Packet): void {
-    this.#connection?.send(packet)
+    this.#connection?.send(packet.cmd === 'publish' ? this.#aliases.outgoing(packet) : packet)
+  }
+
+  #newAliases(): ClientAliases {
+    const { id, version, topicAliasMaximum } = this.options
+    return new ClientAliases(id, this.#random.stream('aliases'), version === 5 ? topicAliasMaximum : 0)
   }
 
   #violated(rule: string): never {

@@ -12,6 +12,7 @@ import { SimHashing } from './hashing.ts'
 import { type KvConditions, SimKvStore } from './kv.ts'
 import { Life } from './life.ts'
 import type { LogCollector } from './logger.ts'
+import { ENOUGH_MEMORY } from './memory.ts'
 import { SimMetrics } from './metrics.ts'
 import type { SimNetwork } from './network.ts'
 import { NO_FILES } from './no-files.ts'
@@ -153,6 +154,11 @@ export class SimNode implements ServerHistory {
     this.#disk.fail('sync')
   }
 
+  /** A disk failure that has not struck yet never will. One that has is still to end the process. */
+  heal(): void {
+    if (this.#disk.heal()) this.#exitExpected = false
+  }
+
   #end(ending: Ending): void {
     if (!this.#life.alive) return
     this.#note(ending)
@@ -185,6 +191,7 @@ export class SimNode implements ServerHistory {
       clock: new SimClock(world, life, random.stream('turns'), this.#conditions.clock),
       random,
       hashing: new SimHashing(world, life, random.stream('hashing')),
+      memory: ENOUGH_MEMORY,
       disk: this.#disk,
       files: NO_FILES,
       kv: this.#kv.open(life),

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small broker that is correct by being slow: its whole state is one value, written and synced before anything that depends on it is sent.
+// A small broker that is correct by being slow: its whole state is one value, beside the history, written and synced before anything that depends on it is sent.
 // It shows that the simulator and its oracle accept a correct broker and, with a planted bug, that they reject an incorrect one.
 import { generate, type IConnectPacket, type IPublishPacket, type ISubscribePacket, type Packet, type Parser, parser } from 'mqtt-packet'
 import type { Component } from '#base/component'
 import type { Channel, ChannelHandler, Listener } from '#base/port/network'
 import type { Ports } from '#base/port/ports'
 import { matches } from '#base/topic-filter'
+import { within } from './checker/subscription-model.ts'
 import type { Qos } from './client-observer.ts'
 import {
+  type Aliases,
+  aliased,
   attach,
   type BrokerState,
+  expiryOf,
   hasExpired,
+  isOver,
+  newAliases,
   newSession,
   nextFlight,
   publishPacket,
@@ -18,6 +24,7 @@ import {
   type StoredDelayed,
   type StoredMessage,
   type StoredSession,
+  topicOf,
 } from './reference-state.ts'
 import { type ComposeConfigured, MQTT_PORT } from './simulation.ts'
 
@@ -33,6 +40,18 @@ export const PLANTED_BUGS = [
   'publishes the will after a farewell',
   'forgets the will on restart',
   'exceeds the receive maximum',
+  'delivers what has expired',
+  'forwards the whole lifetime',
+  'takes seconds of life for milliseconds',
+  'ignores the will delay',
+  'publishes the will of a client that is back',
+  'loses the will with the session',
+  'loses history on restart',
+  'replays backwards',
+  'begins a replay too late',
+  'stores a repeated will',
+  'keeps the first meaning of a topic alias',
+  'keeps its topic aliases over connections',
 ] as const
 
 export type PlantedBug = (typeof PLANTED_BUGS)[number]
@@ -42,6 +61,7 @@ interface Connection {
   readonly parser: Parser
   version: 4 | 5
   session: StoredSession | undefined
+  aliases: Aliases
 }
 
 interface Output {
@@ -49,6 +69,8 @@ interface Output {
   readonly packet: Packet
 }
 
+const ALIASES_MAX = 5
+const HISTORY_RANGE = { gte: Buffer.from('h'), lt: Buffer.from('i') }
 const STATE_KEY = Buffer.from('state')
 const END_GRACE_MS = 2_000
 
@@ -59,7 +81,12 @@ export class ReferenceBroker implements Component {
   readonly #listener: Listener
   readonly #connections = new Set<Connection>()
   readonly #bySession = new Map<StoredSession, Connection>()
+  /** By session: for a bug only. */
+  readonly #aliases = new Map<string, Aliases>()
   #state: BrokerState = { sessions: [], retained: [], delayed: [] }
+  /** All that was published at QoS 1 and 2. Stored message by message, for it only grows. */
+  readonly #history: StoredMessage[] = []
+  #historyWritten = 0
   /** Waits for the next write. */
   #outputs: Output[] = []
   /** The state has changed since the last write began. */
@@ -77,6 +104,7 @@ export class ReferenceBroker implements Component {
   async start(): Promise<void> {
     const stored = await this.#ports.kv.get(STATE_KEY)
     if (stored !== undefined) this.#state = JSON.parse(stored.toString()) as BrokerState
+    await this.#readHistory()
     if (this.#bug === 'forgets its sessions on restart') this.#state.sessions = []
     for (const delayed of this.#state.delayed) this.#await(delayed)
     for (const session of [...this.#state.sessions]) {
@@ -99,8 +127,18 @@ export class ReferenceBroker implements Component {
     await this.#ports.kv.close()
   }
 
+  async #readHistory(): Promise<void> {
+    const iterator = this.#ports.kv.iterate(HISTORY_RANGE)
+    for (let page = await iterator.next(1000); page.length > 0; page = await iterator.next(1000)) {
+      for (const { value } of page) this.#history.push(JSON.parse(value.toString()) as StoredMessage)
+    }
+    await iterator.close()
+    if (this.#bug === 'loses history on restart') this.#history.pop()
+    this.#historyWritten = this.#history.length
+  }
+
   #accept(channel: Channel): ChannelHandler {
-    const connection: Connection = { channel, parser: parser(), version: 5, session: undefined }
+    const connection: Connection = { channel, parser: parser(), version: 5, session: undefined, aliases: newAliases() }
     this.#connections.add(connection)
     connection.parser.on('packet', (packet) => this.#packet(connection, packet))
     return {
@@ -127,7 +165,7 @@ export class ReferenceBroker implements Component {
     session.awaySinceMs = this.#ports.clock.realtime()
     if (!willIsDue && this.#bug !== 'publishes the will after a farewell') session.will = undefined
     if (session.expirySeconds === 0) this.#endSession(session)
-    else if (session.will?.delaySeconds === 0) this.#publishWill(session)
+    else if (session.will?.delaySeconds === 0 || this.#bug === 'ignores the will delay') this.#publishWill(session)
     this.#watch(session)
     this.#commit()
   }
@@ -146,6 +184,7 @@ export class ReferenceBroker implements Component {
   }
 
   #endSession(session: StoredSession): void {
+    if (this.#bug === 'loses the will with the session') session.will = undefined
     this.#state.sessions = this.#state.sessions.filter((other) => other !== session)
     this.#publishWill(session)
   }
@@ -154,6 +193,7 @@ export class ReferenceBroker implements Component {
     const will = session.will
     session.will = undefined
     if (will !== undefined) this.#route(will)
+    if (will !== undefined && will.qos > 0 && this.#bug === 'stores a repeated will') this.#history.push(will)
     this.#commit()
   }
 
@@ -215,23 +255,32 @@ export class ReferenceBroker implements Component {
     const sessionPresent = session !== undefined
     session ??= newSession(packet.clientId)
     if (!sessionPresent) this.#state.sessions.push(session)
+    if (this.#bug === 'publishes the will of a client that is back') this.#publishWill(session)
     attach(session, packet)
     if (this.#bug === 'exceeds the receive maximum') session.window += 3
     connection.session = session
+    if (this.#bug === 'keeps its topic aliases over connections') connection.aliases = within(this.#aliases, session.id, newAliases)
+    connection.aliases.outboundMax = connection.version === 5 ? (packet.properties?.topicAliasMaximum ?? 0) : 0
     this.#bySession.set(session, connection)
-    this.#send(connection, { cmd: 'connack', sessionPresent, ...(connection.version === 5 ? { reasonCode: 0 } : { returnCode: 0 }) })
+    const accepted = connection.version === 5 ? { reasonCode: 0, properties: { topicAliasMaximum: ALIASES_MAX } } : { returnCode: 0 }
+    this.#send(connection, { cmd: 'connack', sessionPresent, ...accepted })
     if (this.#bug === 'repeats out of order') session.flights.reverse()
     for (const { id, message, released } of session.flights) {
-      this.#send(connection, released ? { cmd: 'pubrel', messageId: id } : publishPacket(message, id, this.#bug !== 'repeats without DUP'))
+      this.#send(
+        connection,
+        released ? { cmd: 'pubrel', messageId: id } : this.#publishPacket(message, id, this.#bug !== 'repeats without DUP'),
+      )
     }
     this.#pump(session)
   }
 
   #publish(connection: Connection, session: StoredSession, packet: IPublishPacket): void {
-    const { topic, qos, retain, messageId = 0 } = packet
+    const { qos, retain, messageId = 0 } = packet
+    const topic = topicOf(packet, connection.aliases, this.#bug === 'keeps the first meaning of a topic alias')
     const repeated = qos === 2 && session.received.includes(messageId)
     if (qos === 2 && !repeated) session.received.push(messageId)
-    if (!repeated) this.#take({ topic, qos, retain, payload: packet.payload.toString() })
+    const expiry = expiryOf(packet, this.#nowMs(), this.#bug === 'takes seconds of life for milliseconds' ? 1 : 1000)
+    if (!repeated) this.#take({ topic, qos, retain, payload: packet.payload.toString(), ...expiry })
     if (qos === 0) return
     const acknowledgement: Packet = { cmd: qos === 1 ? 'puback' : 'pubrec', messageId }
     if (this.#bug === 'acknowledges before it is durable') write({ connection, packet: acknowledgement })
@@ -244,9 +293,21 @@ export class ReferenceBroker implements Component {
       session.subscriptions.push({ filter: topic, qos })
     }
     this.#send(connection, { cmd: 'suback', messageId: packet.messageId ?? 0, granted: packet.subscriptions.map(({ qos }) => qos) })
+    const replayFrom = packet.properties?.userProperties?.['replay-from']
     for (const { topic, qos } of packet.subscriptions) {
-      for (const message of this.#state.retained) if (matches(topic, message.topic)) this.#enqueue(session, message, qos)
+      if (replayFrom !== undefined) this.#replay(session, topic, qos, replayFrom === 'earliest' ? 0 : Number(replayFrom))
+      else
+        for (const message of this.#state.retained)
+          if (matches(topic, message.topic) && !this.#isOver(message)) this.#enqueue(session, message, qos)
     }
+  }
+
+  #replay(session: StoredSession, filter: string, granted: Qos, from: number): void {
+    const places = this.#history.map((message, offset) => ({ ...message, offset, retain: false }))
+    if (this.#bug === 'replays backwards') places.reverse()
+    const first = this.#bug === 'begins a replay too late' && from > 0 ? from + 1 : from
+    for (const message of places)
+      if (message.offset >= first && matches(filter, message.topic) && !this.#isOver(message)) this.#enqueue(session, message, granted)
   }
 
   #take(message: StoredMessage): void {
@@ -268,6 +329,7 @@ export class ReferenceBroker implements Component {
 
   #route(message: StoredMessage): void {
     if (message.retain) this.#retain(message)
+    if (message.qos > 0) this.#history.push(message)
     for (const session of this.#state.sessions) {
       const qos = qosFor(session, message.topic)
       if (qos !== undefined) this.#enqueue(session, { ...message, retain: false }, qos)
@@ -285,7 +347,7 @@ export class ReferenceBroker implements Component {
     const connection = this.#bySession.get(session)
     const qos = granted < message.qos ? granted : message.qos
     if (qos > 0) session.queue.push({ ...message, qos })
-    else if (connection !== undefined) this.#send(connection, publishPacket({ ...message, qos }, undefined, false))
+    else if (connection !== undefined) this.#send(connection, this.#publishPacket({ ...message, qos }, undefined, false))
     this.#pump(session)
   }
 
@@ -293,11 +355,23 @@ export class ReferenceBroker implements Component {
   #pump(session: StoredSession): void {
     const connection = this.#bySession.get(session)
     while (connection !== undefined) {
+      for (let first = session.queue[0]; first !== undefined && this.#isOver(first); first = session.queue[0]) session.queue.shift()
       const flight = nextFlight(session)
       if (flight === undefined) break
-      this.#send(connection, publishPacket(flight.message, flight.id, false))
+      this.#send(connection, this.#publishPacket(flight.message, flight.id, false))
     }
     this.#commit()
+  }
+
+  #isOver(message: StoredMessage): boolean {
+    if (this.#bug === 'delivers what has expired') return false
+    return isOver(message, this.#nowMs())
+  }
+
+  #publishPacket(message: StoredMessage, messageId: number | undefined, dup: boolean): IPublishPacket {
+    // At the beginning of all time, nothing of it was over.
+    const atMs = this.#bug === 'forwards the whole lifetime' ? 0 : this.#nowMs()
+    return publishPacket(message, messageId, dup, atMs)
   }
 
   #nowMs(): number {
@@ -306,7 +380,7 @@ export class ReferenceBroker implements Component {
 
   /** Sends once the state as it is now, or later, is durable. */
   #send(connection: Connection, packet: Packet): void {
-    this.#outputs.push({ connection, packet })
+    this.#outputs.push({ connection, packet: packet.cmd === 'publish' ? aliased(packet, connection.aliases) : packet })
     this.#commit()
   }
 
@@ -322,7 +396,12 @@ export class ReferenceBroker implements Component {
       this.#dirty = false
       const outputs = this.#outputs
       this.#outputs = []
-      await this.#ports.kv.write([{ key: STATE_KEY, value: Buffer.from(JSON.stringify(this.#state)) }], { sync: true })
+      const batch = [{ key: STATE_KEY, value: Buffer.from(JSON.stringify(this.#state)) }]
+      for (; this.#historyWritten < this.#history.length; this.#historyWritten++) {
+        const value = Buffer.from(JSON.stringify(this.#history[this.#historyWritten]))
+        batch.push({ key: Buffer.from(`h${String(this.#historyWritten).padStart(8, '0')}`), value })
+      }
+      await this.#ports.kv.write(batch, { sync: true })
       for (const output of outputs) write(output)
     } while (this.#dirty)
     this.#committing = false

@@ -9,7 +9,19 @@ export interface StoredMessage {
   readonly qos: Qos
   readonly retain: boolean
   readonly payload: string
+  /** Absent for a message that lives for ever. */
+  /** Place in the history, in a replay only. */
+  readonly offset?: number
+  readonly expiry?: { readonly endsMs: number; readonly seconds: number }
 }
+
+/** The lifetime that the publisher gave it, from now on. */
+export function expiryOf({ properties }: IPublishPacket, nowMs: number, unitMs: number): Pick<StoredMessage, 'expiry'> {
+  const seconds = properties?.messageExpiryInterval
+  return seconds === undefined ? {} : { expiry: { endsMs: nowMs + seconds * unitMs, seconds } }
+}
+
+export const isOver = ({ expiry }: StoredMessage, nowMs: number): boolean => expiry !== undefined && expiry.endsMs <= nowMs
 
 export interface StoredWill extends StoredMessage {
   readonly delaySeconds: number
@@ -116,7 +128,37 @@ export function nextFlight(session: StoredSession): Flight | undefined {
   return flight
 }
 
-export function publishPacket(message: StoredMessage, messageId: number | undefined, dup: boolean): IPublishPacket {
-  const { topic, qos, retain, payload } = message
-  return { cmd: 'publish', topic, qos, retain, payload, dup, ...(messageId === undefined ? {} : { messageId }) }
+export function publishPacket(message: StoredMessage, messageId: number | undefined, dup: boolean, nowMs: number): IPublishPacket {
+  const { topic, qos, retain, payload, expiry, offset } = message
+  const packet: IPublishPacket = { cmd: 'publish', topic, qos, retain, payload, dup, ...(messageId === undefined ? {} : { messageId }) }
+  if (expiry !== undefined)
+    packet.properties = { messageExpiryInterval: Math.min(expiry.seconds, Math.max(0, Math.ceil((expiry.endsMs - nowMs) / 1000))) }
+  if (offset !== undefined) packet.properties = { ...packet.properties, userProperties: { offset: String(offset) } }
+  return packet
+}
+
+/** Aliases of topics, in both directions. They belong to a connection. */
+export interface Aliases {
+  readonly inbound: Map<number, string>
+  readonly outbound: Map<string, number>
+  outboundMax: number
+}
+
+export const newAliases = (): Aliases => ({ inbound: new Map(), outbound: new Map(), outboundMax: 0 })
+
+/** The topic that a client means. */
+export function topicOf({ topic, properties }: IPublishPacket, { inbound }: Aliases, keepsFirst: boolean): string {
+  const alias = properties?.topicAlias
+  if (alias === undefined) return topic
+  if (topic !== '' && !(keepsFirst && inbound.has(alias))) inbound.set(alias, topic)
+  return topic === '' ? (inbound.get(alias) ?? '') : topic
+}
+
+/** Names the topic by its alias, or gives it one while there are some. */
+export function aliased(packet: IPublishPacket, { outbound, outboundMax }: Aliases): IPublishPacket {
+  const known = outbound.get(packet.topic)
+  if (known === undefined && outbound.size >= outboundMax) return packet
+  const topicAlias = known ?? outbound.size + 1
+  outbound.set(packet.topic, topicAlias)
+  return { ...packet, topic: known === undefined ? packet.topic : '', properties: { ...packet.properties, topicAlias } }
 }

@@ -7,11 +7,14 @@ import { SimFailure, type World } from './world.ts'
 
 export class RetainedReader {
   readonly values = new Map<string, string>()
+  /** Whatever is read was sent after this. */
+  readonly connectingSinceMs: number
   readonly #connection: ClientConnection
   /** Virtual time at which the last value came; undefined before SUBACK. */
   #quietSinceMs: number | undefined
 
   constructor(world: World, network: SimNetwork, random: SimRandom, port: number, filter: string) {
+    this.connectingSinceMs = world.nowMs
     const options = { client: 'retained-reader', port, version: 4, keepAliveMs: 30_000 } as const
     const connection: ClientConnection = new ClientConnection(world, network, random, options, {
       opened: () =>

@@ -4,6 +4,7 @@ import { DeliveryOracle } from './checker/delivery-oracle.ts'
 import { ShareChecker } from './checker/share-checker.ts'
 import type { Qos } from './client-observer.ts'
 import { drawConfiguration, type SimConfiguration, type WorkloadConfiguration } from './configuration.ts'
+import { HistoryReader } from './history-reader.ts'
 import { LogCollector } from './logger.ts'
 import { type ClientSubscription, EXPIRY_NEVER_SECONDS, MqttClient, type MqttClientOptions } from './mqtt-client.ts'
 import { SimNetwork } from './network.ts'
@@ -25,7 +26,9 @@ const MISSING_TOLD_MAX = 10
 /** What comes too much comes within this time after all is delivered. */
 const AFTERMATH_MS = 8_000
 /** Longer than any stall of the network. */
-const RETAINED_QUIET_MS = 8_000
+const READING_QUIET_MS = 8_000
+/** A long history on a long way with a small window takes its time. */
+const READING_MS_MAX = 3_600_000
 const STOP_MS_MAX = 30_000
 const POLL_MS = 250
 
@@ -87,6 +90,7 @@ export class Simulation {
     await world.runFor(configuration.workload.durationMs)
     await this.#drain()
     await this.#checkRetained()
+    await this.#checkHistory()
     await this.#stop()
     return {
       hash: this.hash(),
@@ -130,13 +134,32 @@ export class Simulation {
   async #checkRetained(): Promise<void> {
     const random = this.world.random.stream('retained reader')
     const reader = new RetainedReader(this.world, this.#network, random, MQTT_PORT, 't/#')
-    await this.#until(
-      'retained values are read',
-      60_000,
-      () => this.world.nowMs - (reader.quietSinceMs() ?? Number.POSITIVE_INFINITY) > RETAINED_QUIET_MS,
-    )
+    await this.#readAll(reader)
+    this.#oracle.retained.check(reader.values, reader.connectingSinceMs, this.world.nowMs)
+  }
+
+  /** What is stored, whole, and once more from a place in it. */
+  async #checkHistory(): Promise<void> {
+    const random = this.world.random.stream('history reader')
+    const read = async (replayFrom: string): Promise<HistoryReader> => {
+      const options = { port: MQTT_PORT, filter: '#', replayFrom }
+      const reader = new HistoryReader(this.world, this.#network, random, options)
+      await this.#readAll(reader)
+      return reader
+    }
+    const { entries, connectingSinceMs } = await read('earliest')
+    this.#oracle.history.checkWhole(entries, connectingSinceMs, this.world.nowMs)
+    if (entries.length === 0) return
+    const { offset } = random.pick(entries)
+    this.#oracle.history.checkFrom(offset, (await read(String(offset))).entries, entries, this.world.nowMs)
+  }
+
+  /** Until nothing has come for long enough. */
+  async #readAll(reader: RetainedReader | HistoryReader): Promise<void> {
+    const quietMs = (): number => this.world.nowMs - (reader.quietSinceMs() ?? Number.POSITIVE_INFINITY)
+    if (!(await this.#reaches(READING_MS_MAX, () => quietMs() > READING_QUIET_MS)))
+      throw new SimFailure(`not within ${READING_MS_MAX} ms: all is read`)
     reader.close()
-    this.#oracle.retained.check(reader.values)
   }
 
   async #stop(): Promise<void> {
@@ -224,7 +247,7 @@ export class Simulation {
     const { world } = this
     const clientOptions = this.#drawClient(id, random, sessionExpirySeconds)
     const client = new MqttClient(world, this.#network, random.stream('protocol'), clientOptions, this.#oracle, this.#node)
-    const source = new MessageSource(random.stream('messages'), this.configuration.workload, id)
+    const source = new MessageSource(random.stream('messages'), this.configuration.workload, id, clientOptions.version === 5)
     this.#actors.push(new ClientActor(world, random.stream('actor'), this.configuration.workload, client, source, options))
   }
 
@@ -239,6 +262,8 @@ export class Simulation {
       acknowledgeDelayMs: random.pick([0, 5, 200]),
       window: random.pick([1, 10, 100]),
       reuseIds: random.chance(0.5),
+      topicAliasMaximum: random.stream('aliases').pick([0, 1, 5, 100]),
+      givesAliases: random.stream('gives aliases').chance(0.5),
     }
   }
 }

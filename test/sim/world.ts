@@ -35,6 +35,7 @@ export class World {
   #nowUs = 0
   #sequence = 0
   #events = 0
+  #eventLife: Life | undefined
   #running = false
   #failure: unknown
   #endedDuringEvent = false
@@ -54,6 +55,11 @@ export class World {
 
   get nowMs(): number {
     return this.#nowUs / 1000
+  }
+
+  /** Whose the last event was: only this process can have changed by it. Undefined when it was the world's own. */
+  get eventLife(): Life | undefined {
+    return this.#eventLife
   }
 
   /** Events run so far. */
@@ -154,6 +160,7 @@ export class World {
     assert(event.timeUs >= this.#nowUs, 'virtual time never goes back')
     this.#nowUs = event.timeUs
     event.run = undefined
+    this.#eventLife = life
     this.#events++
     this.#endedDuringEvent = false
     this.trace.mix(event.timeUs)

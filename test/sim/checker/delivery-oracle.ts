@@ -4,12 +4,16 @@
 //   must arrive      acknowledged, QoS 1 or 2 on both sides, and the subscription was effective before the publish began and has lasted
 //   exactly once     QoS 2 on both sides: one copy for each matching filter and session
 //   in order         first arrivals of one publisher, topic and QoS, within a session; delayed ones have no order
-//   never            what was not sent, what was refused, the will of a client that said goodbye, a delayed message before its time
+//   never            what was not sent, what was refused, the will of a client that said goodbye or is back in time, a will or a delayed message before its
+//                    time, a message after its lifetime, a lifetime longer than what is left of it
 import type { ClientObserver, DeliveredMessage, Qos, ServerHistory, TestMessage } from '../client-observer.ts'
 import { SimFailure } from '../world.ts'
+import { HistoryChecker } from './history-checker.ts'
+import { Lifetimes } from './lifetimes.ts'
 import { RetainedChecker } from './retained-checker.ts'
 import type { ShareChecker } from './share-checker.ts'
 import { type SubscriptionLife, SubscriptionModel, within } from './subscription-model.ts'
+import { WillChecker } from './will-checker.ts'
 
 interface Tracked {
   readonly message: TestMessage
@@ -17,22 +21,15 @@ interface Tracked {
   repeats: number
   /** Who must get it, if it is acknowledged and the subscription lasts. */
   wanted: readonly SubscriptionLife[]
-  readonly will: TrackedWill | undefined
   /** Of a delayed message: it must not come before. */
   readonly dueMs: number | undefined
-}
-
-interface TrackedWill {
-  /** Published without fail once the connection is lost; otherwise a reconnect in time may cancel it. */
-  readonly certain: boolean
-  /** Which life of the server confirmed the connection; undefined when none is known to have. */
-  armed: number | undefined
-  released: 'farewell' | 'lost' | undefined
 }
 
 /** What one client got of one message in one session. */
 interface Receipt {
   live: number
+  /** Of these, at QoS 2. */
+  exact: number
   /** Of these, without DUP. */
   fresh: number
   /** The server's deaths at the first one. */
@@ -44,6 +41,9 @@ const CLOCK_MS = 1
 
 export class DeliveryOracle implements ClientObserver {
   readonly retained = new RetainedChecker()
+  readonly history: HistoryChecker
+  readonly #lifetimes = new Lifetimes()
+  readonly #wills: WillChecker
   /** The groups that get the same messages. */
   readonly shares: ShareChecker[] = []
   readonly #server: ServerHistory
@@ -63,6 +63,8 @@ export class DeliveryOracle implements ClientObserver {
   constructor(server: ServerHistory, nowMs: () => number) {
     this.#server = server
     this.#nowMs = nowMs
+    this.history = new HistoryChecker(this.#messages, this.#lifetimes)
+    this.#wills = new WillChecker(server, nowMs)
   }
 
   get deliveries(): number {
@@ -73,7 +75,17 @@ export class DeliveryOracle implements ClientObserver {
     return this.#messages.size
   }
 
+  connectSent(client: string): void {
+    this.#wills.connectSent(client)
+  }
+
+  sessionResumed(client: string): void {
+    this.#wills.resumed(client)
+  }
+
   sessionBegan(client: string): void {
+    const due = this.#wills.ended(client)
+    if (due !== undefined) this.#settle(due, 'acknowledged')
     this.sessionEnded(client)
     this.#receipts.delete(client)
     this.#sequences.delete(client)
@@ -85,10 +97,11 @@ export class DeliveryOracle implements ClientObserver {
 
   publishBegan(message: TestMessage): void {
     this.#now++
-    if (message.retain) this.retained.began(message, this.#now)
+    this.#lifetimes.began(message, this.#nowMs())
+    if (message.retain) this.retained.began(message, this.#now, this.#nowMs())
     for (const share of this.shares) share.began(message, true)
     if (message.payload === '') this.#removedTopics.add(message.topic)
-    else this.#track(message, this.#subscriptions.effectiveFor(message.topic, message.qos), undefined)
+    else this.#track(message, this.#subscriptions.effectiveFor(message.topic, message.qos))
   }
 
   publishRepeated(message: TestMessage): void {
@@ -101,12 +114,15 @@ export class DeliveryOracle implements ClientObserver {
 
   publishAcknowledged(message: TestMessage): void {
     this.#now++
-    if (message.retain) this.retained.acknowledged(message, this.#now)
+    this.#lifetimes.acknowledged(message, this.#nowMs())
+    if (message.retain) this.retained.acknowledged(message, this.#now, this.#nowMs())
     for (const share of this.shares) share.acknowledged(message)
     this.#settle(message, 'acknowledged')
   }
 
   publishRefused(message: TestMessage): void {
+    // That a repetition was not stored says nothing of the first sending.
+    if ((this.#messages.get(message.payload)?.repeats ?? 0) > 0) return
     if (message.retain) this.retained.refused(message)
     this.#settle(message, 'refused')
   }
@@ -123,26 +139,22 @@ export class DeliveryOracle implements ClientObserver {
     this.#subscriptions.unsubscribed(client, filter)
   }
 
-  willSent(will: TestMessage, certain: boolean): void {
+  willSent(client: string, will: TestMessage, delaySeconds: number): void {
     for (const share of this.shares) share.began(will, false)
-    this.#track(will, [], { certain, armed: undefined, released: undefined })
+    this.#wills.sent(client, will, delaySeconds)
+    this.#track(will, [])
   }
 
   willArmed(will: TestMessage): void {
     const tracked = this.#messages.get(will.payload)
-    if (tracked?.will === undefined) return
-    tracked.will.armed = this.#server.lives
+    if (tracked === undefined) return
+    this.#wills.armed(will)
     // The server may see the end of the connection, and publish the will, long before the client does.
     tracked.wanted = this.#subscriptions.effectiveFor(will.topic, will.qos)
   }
 
-  willReleased(message: TestMessage, how: 'farewell' | 'lost'): void {
-    const tracked = this.#messages.get(message.payload)
-    const will = tracked?.will
-    if (tracked === undefined || will === undefined) return
-    will.released = how
-    if (how === 'farewell' || will.armed === undefined || !will.certain) return
-    tracked.outcome = 'acknowledged'
+  willReleased(client: string, will: TestMessage, how: 'farewell' | 'lost'): void {
+    if (this.#wills.released(client, will, how)) this.#settle(will, 'acknowledged')
   }
 
   delivered(client: string, delivered: DeliveredMessage): void {
@@ -161,7 +173,8 @@ export class DeliveryOracle implements ClientObserver {
     if (qos > message.qos) this.#violated(client, delivered, `it was published with QoS ${message.qos}`)
     if (delivered.retain && !message.retain) this.#violated(client, delivered, 'it was not published with RETAIN')
     if (tracked.outcome === 'refused') this.#violated(client, delivered, 'its publish was refused, so it is certainly not stored (Q2)')
-    this.#checkWill(client, delivered, tracked)
+    const broken = this.#wills.violation(message) ?? this.#lifetimes.violation(message, delivered, this.#nowMs())
+    if (broken !== undefined) this.#violated(client, delivered, broken)
     if (tracked.dueMs !== undefined && this.#nowMs() < tracked.dueMs) this.#violated(client, delivered, 'it is delayed, and came early')
     if (!delivered.retain) this.#receive(client, delivered, tracked, copiesMax)
   }
@@ -184,17 +197,17 @@ export class DeliveryOracle implements ClientObserver {
 
   #eachMissing(visit: (message: TestMessage, life: SubscriptionLife) => void): void {
     for (const { message, outcome, wanted } of this.#messages.values()) {
-      if (outcome !== 'acknowledged') continue
+      if (outcome !== 'acknowledged' || this.#lifetimes.mayBeOver(message, this.#nowMs())) continue
       for (const life of wanted) {
         if (!life.ended && life.qosMin > 0 && !this.#arrived.get(life.client)?.has(message.payload)) visit(message, life)
       }
     }
   }
 
-  #track(message: TestMessage, wanted: readonly SubscriptionLife[], will: TrackedWill | undefined): void {
+  #track(message: TestMessage, wanted: readonly SubscriptionLife[]): void {
     if (this.#messages.has(message.payload)) throw new SimFailure(`the workload sent ${message.payload} twice as a new message`)
     const dueMs = message.delaySeconds === undefined ? undefined : this.#nowMs() + message.delaySeconds * 1000 - CLOCK_MS
-    this.#messages.set(message.payload, { message, outcome: 'unknown', repeats: 0, wanted, will, dueMs })
+    this.#messages.set(message.payload, { message, outcome: 'unknown', repeats: 0, wanted, dueMs })
   }
 
   #settle(message: TestMessage, outcome: 'acknowledged' | 'refused'): void {
@@ -202,22 +215,19 @@ export class DeliveryOracle implements ClientObserver {
     if (tracked !== undefined) tracked.outcome = outcome
   }
 
-  #checkWill(client: string, delivered: DeliveredMessage, { will }: Tracked): void {
-    // A server may see the end of a connection before its client does, so an early will is no violation.
-    const cancelled = will?.released === 'farewell' && will.armed === this.#server.lives
-    if (cancelled) this.#violated(client, delivered, 'the will of a client that said goodbye [MQTT-3.14.4-3]')
-  }
-
   #receive(client: string, delivered: DeliveredMessage, tracked: Tracked, copiesMax: number): void {
     const { message } = tracked
     within(this.#arrived, client, () => new Set<string>()).add(message.payload)
     const receipts = within(this.#receipts, client, () => new Map<string, Receipt>())
-    const receipt = within(receipts, message.payload, () => ({ live: 0, fresh: 0, deaths: this.#server.deaths }))
+    const receipt = within(receipts, message.payload, () => ({ live: 0, exact: 0, fresh: 0, deaths: this.#server.deaths }))
     receipt.live++
+    if (delivered.qos === 2) receipt.exact++
     if (!delivered.duplicate) receipt.fresh++
     if (receipt.live === 1) this.#checkOrder(client, delivered, tracked)
-    const exactlyOnce = delivered.qos === 2 || (message.qos !== 1 && delivered.qos === 0)
-    if (exactlyOnce && receipt.live > copiesMax) this.#violated(client, delivered, `copy ${receipt.live}, but ${copiesMax} can match`)
+    const atMostOnce = message.qos !== 1 && delivered.qos === 0
+    // A copy at QoS 1 before the server died does not count: it may come again, at the QoS that the subscription has by then.
+    const copies = delivered.qos === 2 ? receipt.exact : atMostOnce ? receipt.live : 0
+    if (copies > copiesMax) this.#violated(client, delivered, `copy ${copies}, but ${copiesMax} can match`)
     // QoS 1: a repeated publish, or a server that lost its process, may double it; anything else that is sent again has DUP.
     const doubled = message.qos === 1 && tracked.repeats > 0
     if (!doubled && receipt.deaths === this.#server.deaths && receipt.fresh > copiesMax) {

@@ -8,16 +8,25 @@ import { within } from './subscription-model.ts'
 interface RetainedPublish {
   readonly message: TestMessage
   readonly began: number
+  readonly beganMs: number
   lastSent: number
   /** Undefined while its outcome is unknown. */
   acknowledged: number | undefined
+  acknowledgedMs: number
 }
 
 export class RetainedChecker {
   readonly #byTopic = new Map<string, RetainedPublish[]>()
 
-  began(message: TestMessage, now: number): void {
-    within(this.#byTopic, message.topic, () => []).push({ message, began: now, lastSent: now, acknowledged: undefined })
+  began(message: TestMessage, now: number, nowMs: number): void {
+    within(this.#byTopic, message.topic, () => []).push({
+      message,
+      began: now,
+      beganMs: nowMs,
+      lastSent: now,
+      acknowledged: undefined,
+      acknowledgedMs: Number.POSITIVE_INFINITY,
+    })
   }
 
   repeated(message: TestMessage, now: number): void {
@@ -25,9 +34,11 @@ export class RetainedChecker {
     if (publish !== undefined) publish.lastSent = now
   }
 
-  acknowledged(message: TestMessage, now: number): void {
+  acknowledged(message: TestMessage, now: number, nowMs: number): void {
     const publish = this.#find(message)
-    if (publish !== undefined) publish.acknowledged = now
+    if (publish === undefined) return
+    publish.acknowledged = now
+    publish.acknowledgedMs = nowMs
   }
 
   refused(message: TestMessage): void {
@@ -36,16 +47,16 @@ export class RetainedChecker {
     if (at >= 0) publishes.splice(at, 1)
   }
 
-  /** `values`: retained payload by topic, as a new subscriber gets them after all is quiet. */
-  check(values: ReadonlyMap<string, string>): void {
+  /** `values`: retained payload by topic, as a new subscriber gets them after all is quiet, between two moments. */
+  check(values: ReadonlyMap<string, string>, fromMs: number, toMs: number): void {
     for (const [topic, payload] of values) {
       if (!this.#byTopic.has(topic)) throw new SimFailure(`retained value ${payload} of ${topic}, which nobody published`)
     }
     for (const [topic, publishes] of this.#byTopic) {
       const value = values.get(topic) ?? ''
-      const candidates = publishes
-        .filter((publish) => !publishes.some((other) => supersedes(other, publish)))
-        .map(({ message }) => message.payload)
+      const last = publishes.filter((publish) => !publishes.some((other) => supersedes(other, publish)))
+      const candidates = last.filter((publish) => !hasExpired(publish, fromMs)).map(({ message }) => message.payload)
+      if (last.some((publish) => mayHaveExpired(publish, toMs))) candidates.push('')
       if (publishes.every((publish) => publish.acknowledged === undefined)) candidates.push('')
       if (candidates.includes(value)) continue
       throw new SimFailure(
@@ -70,3 +81,12 @@ function supersedes(later: RetainedPublish, earlier: RetainedPublish): boolean {
   if (later.message.publisher !== publisher || later.began < earlier.lastSent) return false
   return later.message.qos === qos || qos === 0
 }
+
+/** A server counts in whole milliseconds. */
+const CLOCK_MS = 1
+
+const lifeMs = ({ message }: RetainedPublish): number =>
+  message.expirySeconds === undefined ? Number.POSITIVE_INFINITY : message.expirySeconds * 1000
+
+const hasExpired = (publish: RetainedPublish, atMs: number): boolean => atMs > publish.acknowledgedMs + lifeMs(publish) + CLOCK_MS
+const mayHaveExpired = (publish: RetainedPublish, atMs: number): boolean => atMs >= publish.beganMs + lifeMs(publish) - CLOCK_MS

@@ -45,7 +45,7 @@ export class ShareChecker implements ClientObserver {
   /** `isCertain`: once acknowledged, it is published. Of a will, that is not known. */
   began(message: TestMessage, isCertain: boolean): void {
     if (message.payload === '' || !matches(this.#filter, message.topic)) return
-    const wanted = this.#effective && isCertain && message.qos > 0
+    const wanted = this.#effective && isCertain && message.qos > 0 && message.expirySeconds === undefined
     this.#messages.set(message.payload, { message, wanted, acknowledged: false, repeats: 0, arrivals: 0, arrivalsAtQos2: 0 })
   }
 
@@ -99,6 +99,8 @@ export class ShareChecker implements ClientObserver {
 
   // ---- of no concern to a group
 
+  connectSent(): void {}
+  sessionResumed(): void {}
   sessionBegan(): void {}
   sessionEnded(): void {}
   publishBegan(): void {}

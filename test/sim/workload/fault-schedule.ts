@@ -39,6 +39,7 @@ export class FaultSchedule {
   /** Nothing fails from now on, and the node is brought up if it is down. */
   heal(): void {
     this.#healed = true
+    this.#node.heal()
   }
 
   /** Every kind draws from a stream of its own. */

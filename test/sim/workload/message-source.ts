@@ -5,6 +5,8 @@ import type { WorkloadConfiguration } from '../configuration.ts'
 import type { SimRandom } from '../random.ts'
 
 const QOS: readonly Qos[] = [0, 1, 2]
+/** Some that end within the run, and one that does not: what has it must arrive. */
+const LIFETIMES_SECONDS: readonly number[] = [1, 3, 10, 1_000_000]
 const DELAYS_SECONDS: readonly number[] = [1, 2, 5, 10]
 /** Wills and retained topics are apart from the others: who waits for them subscribes to nothing else. */
 const WILL_PREFIX = 'will/'
@@ -14,10 +16,15 @@ export class MessageSource {
   readonly #configuration: WorkloadConfiguration
   readonly #publisher: string
   readonly #delays: SimRandom
+  readonly #lifetimes: SimRandom
+  /** The publisher's protocol version can say how long a message lives. */
+  readonly #tellsLifetime: boolean
   #sequence = 0
 
-  constructor(random: SimRandom, configuration: WorkloadConfiguration, publisher: string) {
+  constructor(random: SimRandom, configuration: WorkloadConfiguration, publisher: string, tellsLifetime: boolean) {
     this.#random = random
+    this.#lifetimes = random.stream('lifetimes')
+    this.#tellsLifetime = tellsLifetime
     this.#delays = random.stream('delays')
     this.#configuration = configuration
     this.#publisher = publisher
@@ -36,7 +43,9 @@ export class MessageSource {
     const topic = topicOf(random.range(0, topics - 1))
     const removes = retain && random.chance(0.15)
     const message = this.#message(this.#publisher, topic, removes ? 1 : random.pick(QOS), retain, removes)
-    return delayed ? { ...message, delaySeconds: this.#delays.pick(DELAYS_SECONDS) } : message
+    if (delayed) return { ...message, delaySeconds: this.#delays.pick(DELAYS_SECONDS) }
+    const expires = this.#tellsLifetime && !removes && this.#lifetimes.chance(this.#configuration.expiryRatio)
+    return expires ? { ...message, expirySeconds: this.#lifetimes.pick(LIFETIMES_SECONDS) } : message
   }
 
   will(): TestMessage {

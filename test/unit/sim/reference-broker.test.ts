@@ -17,6 +17,18 @@ const FINDINGS: Readonly<Record<PlantedBug, readonly [seed: number, finding: Reg
   'publishes the will after a farewell': [5, /the will of a client that said goodbye/],
   'forgets the will on restart': [1, /-will:.* never reached/],
   'exceeds the receive maximum': [1, /the receive maximum is kept/],
+  'delivers what has expired': [5, /retained value of .* can only be one of/],
+  'forwards the whole lifetime': [5, /are more than what is left/],
+  'takes seconds of life for milliseconds': [2, /are less than what is left/],
+  'ignores the will delay': [1, /a will before its delay has passed/],
+  'publishes the will of a client that is back': [1, /back before its delay had passed/],
+  'loses the will with the session': [1, /-will:.* never reached/],
+  'loses history on restart': [1, /not in the history/],
+  'replays backwards': [1, /replay of .* came after/],
+  'begins a replay too late': [1, /left out/],
+  'stores a repeated will': [1, /copy 2 of .*-will/],
+  'keeps the first meaning of a topic alias': [1, /it was published to/],
+  'keeps its topic aliases over connections': [1, /has no meaning on this connection/],
 }
 
 for (const seed of [1, 5, 16, 48]) {

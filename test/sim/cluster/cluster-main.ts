@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs seeds of the cluster simulation, and tells of a failure so that it can be repeated and made small.
+import { inspect } from 'node:util'
+import { FAULT_KINDS, type FaultKind } from './cluster-configuration.ts'
+import { type ClusterOptions, type ClusterResult, ClusterSimulation } from './cluster-simulation.ts'
+import { TOPOLOGIES } from './topologies.ts'
+
+export interface ClusterArguments {
+  readonly from: number
+  readonly count: number
+  readonly hash: boolean
+  readonly minimize: boolean
+  readonly tailLines: number
+}
+
+const PROGRESS_MS = 5_000
+
+interface Totals {
+  runs: number
+  events: number
+  virtualMs: number
+  calls: number
+  elections: number
+  membershipChanges: number
+  readonly reached: Map<string, number>
+}
+
+/** The exit code of the command. */
+export async function runClusters(given: ClusterArguments): Promise<number> {
+  const totals: Totals = { runs: 0, events: 0, virtualMs: 0, calls: 0, elections: 0, membershipChanges: 0, reached: new Map() }
+  const startedMs = Date.now()
+  let reportedMs = startedMs
+  for (let seed = given.from; seed < given.from + given.count; seed++) {
+    const result = await runSeed(seed, given)
+    if (result === undefined) return 1
+    if (given.hash) process.stdout.write(`cluster ${seed} hash ${result.hash}\n`)
+    add(totals, result)
+    if (Date.now() - reportedMs < PROGRESS_MS || given.hash) continue
+    reportedMs = Date.now()
+    report(`${totals.runs} of ${given.count} clusters passed`, totals, startedMs)
+  }
+  if (!given.hash) report(`all ${given.count} clusters passed`, totals, startedMs)
+  return 0
+}
+
+/** A run of each topology that lasts for ever (T11). The seed varies the rest. */
+export async function runTopologies(seed: number): Promise<number> {
+  for (const topology of TOPOLOGIES) {
+    const failure = await failureOf({ seed, topology })
+    if (failure === undefined) continue
+    process.stderr.write(`${inspect(failure)}\n--- topology with seed ${seed}: ${topology.name}\n`)
+    return 1
+  }
+  process.stdout.write(`all ${TOPOLOGIES.length} topologies passed\n`)
+  return 0
+}
+
+export async function failureOf(options: ClusterOptions): Promise<unknown> {
+  try {
+    await new ClusterSimulation(options).run()
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+/** Undefined after a failure, which has been told. */
+async function runSeed(seed: number, given: ClusterArguments): Promise<ClusterResult | undefined> {
+  const simulation = new ClusterSimulation({ seed })
+  try {
+    return await simulation.run()
+  } catch (error) {
+    if (given.hash) process.stdout.write(`cluster ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
+    else await explain(given.minimize ? await minimized(seed, error) : { seed }, given.tailLines, error)
+    return undefined
+  }
+}
+
+/** Leaves out what is not needed for a failure of the same kind: first whole kinds of faults, then the end of their phase. */
+async function minimized(seed: number, failure: unknown): Promise<ClusterOptions> {
+  const kind = kindOf(failure)
+  const isSame = async (options: ClusterOptions): Promise<boolean> => kindOf(await failureOf(options)) === kind
+  const without = new Set<FaultKind>()
+  const { faults, workload } = new ClusterSimulation({ seed }).configuration
+  for (const candidate of FAULT_KINDS.filter((name) => name in faults)) {
+    const fewer = new Set([...without, candidate])
+    if (await isSame({ seed, without: fewer })) without.add(candidate)
+  }
+  let faultsForMs = workload.durationMs
+  for (let step = faultsForMs / 2; step > 200; step /= 2) {
+    if (await isSame({ seed, without, faultsForMs: faultsForMs - step })) faultsForMs -= step
+  }
+  const left = Object.keys(faults).filter((name) => !without.has(name as FaultKind))
+  process.stderr.write(`minimized: faults for ${faultsForMs} ms, of the kinds: ${left.join(', ') || 'none'}\n`)
+  return { seed, without, faultsForMs }
+}
+
+async function explain(options: ClusterOptions, tailLines: number, error: unknown): Promise<void> {
+  const again = new ClusterSimulation({ ...options, recording: true })
+  const second: unknown = await again.run().then(
+    () => undefined,
+    (failure: unknown) => failure,
+  )
+  const lines = [
+    ...again.world.trace.tail().slice(-tailLines),
+    '--- log',
+    ...again.log.tail().slice(-tailLines),
+    '--- configuration',
+    inspect(again.configuration, { depth: null }),
+    `--- cluster ${options.seed} failed after ${again.world.nowMs.toFixed(3)} virtual ms`,
+    inspect(second ?? error),
+    `repeat: node dist/test/sim/main.js --cluster --seed ${options.seed}`,
+  ]
+  if (kindOf(second) !== kindOf(error)) lines.push(`NOT DETERMINISTIC: the first run gave ${messageOf(error)}`)
+  process.stderr.write(`${lines.join('\n')}\n`)
+}
+
+/** Which checker found it, or the message of what no checker had to find. */
+export function kindOf(failure: unknown): string | undefined {
+  if (failure === undefined) return undefined
+  if (typeof failure === 'object' && failure !== null && 'checker' in failure) return String(failure.checker)
+  return messageOf(failure).replace(/\d+/g, 'n').slice(0, 60)
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+function add(totals: Totals, { events, virtualMs, calls, elections, membershipChanges, faults, probes }: ClusterResult): void {
+  totals.runs++
+  totals.events += events
+  totals.virtualMs += virtualMs
+  totals.calls += calls
+  totals.elections += elections
+  totals.membershipChanges += membershipChanges
+  for (const [name, count] of [...faults, ...probes]) totals.reached.set(name, (totals.reached.get(name) ?? 0) + count)
+}
+
+function report(what: string, totals: Totals, startedMs: number): void {
+  const seconds = (Date.now() - startedMs) / 1000
+  const speed = `${Math.round(totals.events / seconds)} events/s, ${Math.round(totals.virtualMs / 1000 / seconds)} x real time`
+  const counts = `${totals.calls} calls, ${totals.elections} elections, ${totals.membershipChanges} changes of the membership`
+  const reached = [...totals.reached].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => `${name} ${count}`)
+  process.stdout.write(`${what}: ${totals.events} events, ${counts} in ${seconds.toFixed(1)} s (${speed})\n`)
+  if (reached.length > 0) process.stdout.write(`  reached: ${reached.join(', ')}\n`)
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Partial failures that last for ever and leave a majority that could work (T11): each of them has kept some system from electing a leader.
+import type { NodeId } from '#raft'
+import type { Cluster } from './cluster.ts'
+
+export interface Topology {
+  readonly name: string
+  readonly voters: number
+  /** Done once there is a leader. Returns who must still be able to serve: clients ask only these. */
+  readonly apply: (cluster: Cluster, leader: NodeId) => readonly NodeId[]
+  /** Leaders that may come and go before one stays. */
+  readonly electionsMax: number
+}
+
+const FLAP_MS = 700
+
+export const TOPOLOGIES: readonly Topology[] = [
+  {
+    name: 'one broken link between the leader and a follower of three',
+    voters: 3,
+    apply: (cluster, leader) => {
+      const [other, third] = othersThan(cluster, leader)
+      cutBoth(cluster, leader, other as NodeId)
+      return [leader, third as NodeId]
+    },
+    electionsMax: 4,
+  },
+  {
+    name: 'of five, the fourth reaches only the second and the fifth only the third',
+    voters: 5,
+    apply: (cluster) => {
+      for (const [a, b] of [[1, 4], [3, 4], [5, 4], [1, 5], [2, 5]] as const) cutBoth(cluster, a, b)
+      return [1, 2, 3]
+    },
+    electionsMax: 6,
+  },
+  {
+    name: 'a leader that sends and does not hear',
+    voters: 3,
+    apply: (cluster, leader) => {
+      const others = othersThan(cluster, leader)
+      for (const other of others) cluster.peers.cut(other, leader)
+      return others
+    },
+    electionsMax: 4,
+  },
+  {
+    name: 'a leader that hears and does not send',
+    voters: 3,
+    apply: (cluster, leader) => {
+      const others = othersThan(cluster, leader)
+      for (const other of others) cluster.peers.cut(leader, other)
+      return others
+    },
+    electionsMax: 4,
+  },
+  {
+    name: 'a leader with a slow disk',
+    voters: 3,
+    apply: (cluster, leader) => {
+      cluster.node(leader)?.slowDisk(100)
+      return cluster.nodes().map(({ id }) => id)
+    },
+    electionsMax: 6,
+  },
+  {
+    name: 'a slow link between the leader and a follower',
+    voters: 3,
+    apply: (cluster, leader) => {
+      const { tickMs, timing } = cluster.configuration.host
+      const [other, third] = othersThan(cluster, leader)
+      cluster.peers.slow(leader, other as NodeId, 0.9 * tickMs * timing.electionTicks)
+      return [leader, third as NodeId]
+    },
+    electionsMax: 4,
+  },
+  {
+    name: 'a follower that comes and goes',
+    voters: 3,
+    apply: (cluster, leader) => {
+      const [other, third] = othersThan(cluster, leader)
+      flap(cluster, other as NodeId, false)
+      return [leader, third as NodeId]
+    },
+    electionsMax: 4,
+  },
+]
+
+const othersThan = (cluster: Cluster, leader: NodeId): readonly NodeId[] => cluster.nodes().map(({ id }) => id).filter((id) => id !== leader)
+
+function cutBoth({ peers }: Cluster, a: NodeId, b: NodeId): void {
+  peers.cut(a, b)
+  peers.cut(b, a)
+}
+
+function flap(cluster: Cluster, node: NodeId, cut: boolean): void {
+  for (const other of othersThan(cluster, node)) {
+    if (cut) cutBoth(cluster, node, other)
+    else for (const [a, b] of [[node, other], [other, node]] as const) cluster.peers.restore(a, b)
+  }
+  cluster.world.schedule('fault', undefined, FLAP_MS, () => flap(cluster, node, !cut))
+}
