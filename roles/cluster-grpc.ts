@@ -2,7 +2,7 @@
 // Opens what a node needs to talk to the others: its certificates, what it knows of its peers, and the gRPC parts made of them.
 import type { Config } from '#base/config/schema'
 import type { PemFile } from '#base/port/network'
-import { type ClusterGrpc, type ClusterTls, createClusterGrpc, PeerFile } from '#server'
+import { type ClusterGrpc, type ClusterTls, checkClusterTls, createClusterGrpc, PeerFile } from '#server'
 import type { RealPorts } from './ports.ts'
 
 /** Consensus sends entries of at least one record, and whatever is not larger than this in one message. */
@@ -10,7 +10,7 @@ const MESSAGE_BYTES_MIN = 16 * 1024 * 1024
 /** What a message holds besides the largest record. */
 const MESSAGE_BYTES_AROUND = 1024 * 1024
 
-/** Rejects with configInvalid for certificates that cannot be read, and as PeerFile does. Counts a start of the node: once in a process. */
+/** Rejects with configInvalid for certificates that cannot be used, as files are read, and as PeerFile does. Counts a start of the node: once in a process. */
 export async function openClusterGrpc(ports: RealPorts, config: Config): Promise<ClusterGrpc> {
   const known = await PeerFile.open(ports.disk, ports.clock)
   const { diskId } = ports.identity
@@ -18,13 +18,16 @@ export async function openClusterGrpc(ports: RealPorts, config: Config): Promise
   return createClusterGrpc(ports, self, known, {
     host: config.nodeIp,
     port: config.grpcPort,
-    protection: { secret: config.cluster.secret, tls: await readTls(ports, config.cluster) },
+    protection: { secret: config.cluster.secret, tls: await readTls(ports, config) },
     messageBytesMax: Math.max(MESSAGE_BYTES_MIN, config.mqtt.maxPacketSize + MESSAGE_BYTES_AROUND),
   })
 }
 
-async function readTls({ files }: RealPorts, { tlsCert, tlsKey, tlsCa }: Config['cluster']): Promise<ClusterTls | undefined> {
+async function readTls({ files }: RealPorts, { nodeId, cluster }: Config): Promise<ClusterTls | undefined> {
+  const { tlsCert, tlsKey, tlsCa } = cluster
   if (tlsCert === '') return undefined
   const read = async (path: string): Promise<PemFile> => ({ path, bytes: await files.read(path) })
-  return { cert: await read(tlsCert), key: await read(tlsKey), ca: await read(tlsCa) }
+  const tls = { cert: await read(tlsCert), key: await read(tlsKey), ca: await read(tlsCa) }
+  checkClusterTls(tls, nodeId)
+  return tls
 }

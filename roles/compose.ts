@@ -2,12 +2,24 @@
 // Which components make up a node, in the order of their start. Names every part and decides nothing; the simulator composes the same.
 import type { Component } from '#base/component'
 import type { Config } from '#base/config/schema'
+import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
 import type { MetaClient } from '#contract/client/meta-client'
-import { EngineService } from '#engine'
-import { AppliedSignal, createMetaMachine, MetaService } from '#meta'
-import { FileLogStore, MemoryLogStore, type RaftGroup, RaftHost } from '#raft'
+import type { RpcServer } from '#contract/client/rpc'
+import { EngineService, type SegmentStore } from '#engine'
+import {
+  ADMIN_SERVICE,
+  type AdministeredGroup,
+  AdminService,
+  AppliedSignal,
+  createMetaMachine,
+  KV_SERVICE,
+  kvRpcService,
+  type MetaGroupKind,
+  MetaService,
+} from '#meta'
+import { FileLogStore, type LogStore, MemoryLogStore, type RaftGroup, RaftHost } from '#raft'
 import { createAdminApp, HttpServer, type MetricsSource } from '#server'
 
 /** What the admin server shows of the node that it is a part of. */
@@ -19,19 +31,40 @@ export interface NodeView {
 /** Directory of the write-ahead log below the data path. */
 export const WAL_DIRECTORY = 'wal'
 
+/** Directory of the logs of type segment. */
+const SEGMENT_DIRECTORY = 'segments'
+
 /** First group id of each kind. Ids are never reused for anything else: they name the groups on disk. */
 const GROUP = Object.freeze({ metadata: 1, offset: 0x100, data: 0x200, log: 0x1000 })
 
-export function composeNode(ports: Ports, config: Config, view: NodeView): readonly Component[] {
+/** How a node meets the others of its cluster. */
+export interface ClusterParts {
+  /** Serves what other nodes call. Starts before what it serves. */
+  readonly server: Component & RpcServer
+  readonly transport: PeerTransport
+}
+
+/** `cluster` is there when the configuration names other nodes. */
+export function composeNode(ports: Ports, config: Config, view: NodeView, cluster?: ClusterParts): readonly Component[] {
+  const { heartbeatInterval, electionTimeout } = config.meta
+  const wal = new FileLogStore(ports.disk, ports.clock, { directory: WAL_DIRECTORY })
+  const segments = new FileLogStore(ports.disk, ports.clock, { directory: SEGMENT_DIRECTORY, segmentBytes: config.engine.segmentBytes })
   const host = new RaftHost(
     ports,
-    { durable: new FileLogStore(ports.disk, ports.clock, { directory: WAL_DIRECTORY }), ephemeral: new MemoryLogStore() },
-    { nodeId: config.nodeId, walBytesMax: config.engine.walBytes },
+    { durable: wal, ephemeral: new MemoryLogStore(), ...(cluster === undefined && { retained: segments }) },
+    {
+      nodeId: config.nodeId,
+      walBytesMax: config.engine.walBytes,
+      tickMs: heartbeatInterval,
+      timing: { heartbeatTicks: 1, electionTicks: Math.ceil(electionTimeout / heartbeatInterval) },
+    },
+    cluster?.transport,
   )
-  const meta = composeMeta(ports, config, host)
-  const engine = composeEngine(ports, config, host, meta)
-  const broker = new Broker(ports, config, meta, engine)
-  return [...composeServer(ports, config, view), host, meta, engine, broker]
+  const server = composeServer(ports, config, view)
+  if (cluster !== undefined) return [...server, cluster.server, host, composeSharedMeta(ports, config, host, cluster)]
+  const meta = composeMeta(ports, config, host).service
+  const engine = composeEngine(ports, config, host, meta, segments)
+  return [...server, host, meta, engine, new Broker(ports, config, meta, engine)]
 }
 
 /** The common server layer. It starts first, so that health can be asked while the rest starts. */
@@ -42,30 +75,85 @@ function composeServer({ clock, logger }: Ports, config: Config, view: NodeView)
   return [new HttpServer(clock, { host: config.httpHost, port: config.httpPort }, app.fetch)]
 }
 
-function composeMeta(ports: Ports, config: Config, host: RaftHost): MetaService {
-  const signals = { metadata: [new AppliedSignal()], offset: [], data: Array.from({ length: config.meta.dataGroups }, () => new AppliedSignal()) }
-  const createGroups = (kind: 'metadata' | 'offset' | 'data', count: number): readonly RaftGroup[] =>
-    Array.from({ length: count }, (_, ordinal) => {
-      const id = GROUP[kind] + ordinal
-      const machine = createMetaMachine(kind, id, ordinal, count, ports.kv, signals[kind][ordinal])
-      return host.createGroup({ id, machine, store: 'durable' })
-    })
-  const [metadata] = createGroups('metadata', 1) as readonly [RaftGroup]
-  return new MetaService(ports, {
-    metadata,
-    offset: createGroups('offset', config.meta.offsetGroups),
-    data: createGroups('data', config.meta.dataGroups),
-    signals: { metadata: signals.metadata[0] as AppliedSignal, data: signals.data },
-  })
+/** Metadata that several nodes hold, and that others may ask for. */
+function composeSharedMeta(ports: Ports, config: Config, host: RaftHost, { server, transport }: ClusterParts): MetaService {
+  const others = config.metaAddrs.filter(({ node }) => node !== config.nodeId)
+  transport.setPeers(new Map(others.map(({ node, address }) => [node, address])))
+  const founders = config.join ? others : config.metaAddrs
+  const voters = founders.map(({ node }) => node)
+  const { service, groups } = composeMeta(ports, config, host, voters)
+  server.register(KV_SERVICE, kvRpcService(service.kv))
+  server.register(ADMIN_SERVICE, new AdminService(groups.map(administered)).rpcService())
+  return service
 }
 
-function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: MetaClient): EngineService {
+/** `voters`: the nodes that new groups begin on; this one alone when there are none. */
+function composeMeta(
+  ports: Ports,
+  config: Config,
+  host: RaftHost,
+  voters?: readonly number[],
+): { service: MetaService; groups: readonly RaftGroup[] } {
+  const createGroups = (kind: MetaGroupKind, count: number): readonly SignalledGroup[] =>
+    Array.from({ length: count }, (_, ordinal) => {
+      const id = GROUP[kind] + ordinal
+      const signal = new AppliedSignal()
+      const machine = createMetaMachine(kind, id, ordinal, count, ports.kv, signal)
+      return { group: host.createGroup({ id, machine, store: 'durable', ...(voters && { voters }) }), signal }
+    })
+  const [metadata] = createGroups('metadata', 1) as readonly [SignalledGroup]
+  const offset = createGroups('offset', config.meta.offsetGroups)
+  const data = createGroups('data', config.meta.dataGroups)
+  const service = new MetaService(ports, {
+    metadata: metadata.group,
+    offset: offset.map(({ group }) => group),
+    data: data.map(({ group }) => group),
+    signals: { metadata: metadata.signal, data: data.map(({ signal }) => signal) },
+    ...(voters && { members: () => membersOf(metadata.group) }),
+  })
+  return { service, groups: [metadata, ...offset, ...data].map(({ group }) => group) }
+}
+
+interface SignalledGroup {
+  readonly group: RaftGroup
+  readonly signal: AppliedSignal
+}
+
+function membersOf(group: RaftGroup): readonly number[] {
+  const { voters, learners, outgoing } = group.status().conf
+  return [...new Set([...voters, ...learners, ...outgoing])]
+}
+
+const administered = (group: RaftGroup): AdministeredGroup => ({
+  id: group.id,
+  status: () => {
+    const { role, term, leader, commit, applied, conf } = group.status()
+    return { role, term, leader, commit, applied, voters: conf.voters, learners: conf.learners }
+  },
+  changeMembers: (change, node) => group.changeMembers([{ kind: change === 'promote' ? 'addVoter' : change, node }]),
+  transferLeadership: (to) => group.transferLeadership(to),
+})
+
+/** Where the groups of each storage type have their log. */
+const STORE_OF = Object.freeze({ memory: 'ephemeral', rocksdb: 'durable', segment: 'retained' } as const)
+
+/** The engine knows logs, and raft the groups of them. */
+const segmentStore = (host: RaftHost, segments: LogStore): SegmentStore => ({
+  pressure: () => {
+    const { bytes, holders } = segments.pressure()
+    return { bytes, holders: holders.map(({ group, compactTo }) => ({ log: group - GROUP.log, through: compactTo })) }
+  },
+  reclaim: () => host.reclaimRetained(),
+})
+
+function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: MetaClient, segments: LogStore): EngineService {
   const { stripes, memoryBytes, tailBytes, retention } = config.engine
   const limits = { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes }
-  const engine = new EngineService(ports, { stripes, memoryBytes, tailBytes, retention: limits }, meta)
+  const engine = new EngineService(ports, { stripes, memoryBytes, tailBytes, retention: limits }, meta, segmentStore(host, segments))
   for (const { id, storage, machine } of engine.machines()) {
-    const store = storage === 'memory' ? 'ephemeral' : 'durable'
-    engine.connect(id, host.createGroup({ id: GROUP.log + id, machine, store }))
+    const group = GROUP.log + id
+    const entries = { read: (from: number, to: number, bytesMax: number) => segments.read(group, from, to, bytesMax) }
+    engine.connect(id, host.createGroup({ id: group, machine, store: STORE_OF[storage] }), entries)
   }
   return engine
 }

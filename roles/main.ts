@@ -8,6 +8,7 @@ import type { Config } from '#base/config/schema'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { type Command, type ConfigOptions, HELP, parseArguments } from './arguments.ts'
+import { openClusterGrpc } from './cluster-grpc.ts'
 import { composeNode } from './compose.ts'
 import { type ConfigReading, readConfig } from './configuration.ts'
 import { CrashPath, lastWords } from './crash-path.ts'
@@ -90,7 +91,8 @@ async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> 
     early.logger.log('info', 'opened the data', { disk: ports.identity.diskId })
     declareInfo(ports, config)
     const view = { unready: () => node.unready(), metrics: ports.metrics }
-    const outcome = await node.start([logComponent(early), storeComponent(ports), ...(await composeNode(ports, config, view))])
+    const cluster = config.metaAddrs.length === 0 ? undefined : await openClusterGrpc(ports, config)
+    const outcome = await node.start([logComponent(early), storeComponent(ports), ...composeNode(ports, config, view, cluster)])
     if (outcome === 'stopped') return
     reloader.open()
     process.stdout.write(`robustmq ${version()} ready: ${node.addresses().join(', ')}\n`)

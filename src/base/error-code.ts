@@ -39,6 +39,12 @@ export const ERROR_CODES = Object.freeze({
   invalid: code('invalid', 43, 400, 'never', 'The request is malformed.'),
   tooLarge: code('too-large', 44, 413, 'never', 'The request is over a size limit.'),
   quotaExceeded: code('quota-exceeded', 45, 429, 'later', 'A limit on a count or rate is reached.'),
-  sessionExpired: code('session-expired', 46, 410, 'never', 'The client session has ended: whether an earlier attempt of the write was done is unknown.'),
+  sessionExpired: code(
+    'session-expired',
+    46,
+    410,
+    'never',
+    'The client session has ended: whether an earlier attempt of the write was done is unknown.',
+  ),
   offsetOutOfRange: code('offset-out-of-range', 50, 416, 'never', 'The position is not in the log, or no longer.'),
 } satisfies Record<string, ErrorCode>)

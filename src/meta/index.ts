@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The meta layer as roles see it.
+export { AppliedSignal } from './applied-signal.ts'
 export type { MetaGroupKind } from './codec/applied-codec.ts'
 export { createMetaMachine } from './machine/create.ts'
+export type { ProgramVersion } from './program-version.ts'
+export { ClusterKvClient } from './remote/cluster-kv-client.ts'
+export { RpcAdminClient } from './remote/rpc-admin-client.ts'
+export { RpcKvClient } from './remote/rpc-kv-client.ts'
+export { type AdministeredGroup, AdminService } from './service/admin-service.ts'
+export { kvRpcService } from './service/kv-rpc.ts'
 export { type MetaGroups, MetaService } from './service/meta-service.ts'
 export type { ProposalWaiter, Proposer } from './service/proposer.ts'
+export { ADMIN_SERVICE } from './wire/admin-wire.ts'
+export { KV_SERVICE } from './wire/kv-wire.ts'

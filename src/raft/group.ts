@@ -129,6 +129,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
         reads: this.#reads,
         answerTicks: ANSWER_TIMEOUTS * timing.electionTicks,
         requestsMax: limits.readsMax,
+        random: options.random,
       })
     }
   }
@@ -153,8 +154,9 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     return this.#core?.applied ?? 0
   }
 
+  /** A voter that is alone needs none, but it may be given company at any time. */
   get needsTicks(): boolean {
-    return this.#core?.needsTicks ?? false
+    return this.#peers !== undefined || (this.#core?.needsTicks ?? false)
   }
 
   status(): GroupStatus {
@@ -321,7 +323,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     const core = this.#restored
     const covered = await this.#machine.persist()
     // A state machine that is applying may cover more than it has said.
-    const index = Math.min(covered, core.applied)
+    const index = Math.min(covered, core.applied, (this.#machine.neededFrom ?? Number.POSITIVE_INFINITY) - 1)
     if (!core.compact(index)) return
     this.#options.schedule(this)
     await this.#conditions.until(() => this.#durableStart >= index)
@@ -388,8 +390,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     const core = this.#restored
     core.step(offer)
     this.#touch(core)
-    const isUnderWay = (): boolean => this.#installation?.isUnderWay === true || this.#inFlight?.snapshot !== undefined
-    await this.#conditions.until(() => !isUnderWay() && !core.hasReady())
+    await this.#conditions.until(() => !core.isInstalling && this.#installation?.isBusy !== true)
   }
 
   /** For a follower that has forwarded a command. */

@@ -19,12 +19,13 @@ import { WritePipeline } from './write-pipeline.ts'
 
 export type RaftHostPorts = Pick<Ports, 'clock' | 'metrics' | 'logger' | 'crash' | 'probe' | 'random' | 'disk'>
 
-/** 'durable': acknowledged only after an fsync. 'ephemeral': lost when the process ends. */
-export type StoreKind = 'durable' | 'ephemeral'
+/** 'durable': acknowledged only after an fsync. 'retained': the same, and kept until its state machines give it up. 'ephemeral': lost when the process ends. */
+export type StoreKind = 'durable' | 'retained' | 'ephemeral'
 
 export interface RaftHostStores {
   readonly durable: LogStore
-  /** Needed only by a node that has ephemeral groups. */
+  /** Needed only by a node that has groups of the kind, and so is `ephemeral`. */
+  readonly retained?: LogStore
   readonly ephemeral?: LogStore
 }
 
@@ -115,6 +116,7 @@ export class RaftHost implements Component {
     this.#limits = { ...DEFAULT_LIMITS, ...options }
     assert(this.#limits.windowBytesMax >= this.#limits.uncommittedBytesMax, 'windowBytesMax counts what uncommittedBytesMax counts')
     const lanes = [this.#lane('durable', stores.durable, this.#limits.walBytesMax)]
+    if (stores.retained !== undefined) lanes.push(this.#lane('retained', stores.retained, Number.POSITIVE_INFINITY))
     if (stores.ephemeral !== undefined) lanes.push(this.#lane('ephemeral', stores.ephemeral, this.#limits.memoryLogBytesMax))
     this.#lanes = lanes
     this.#refused = ports.metrics.counter('robustmq_raft_proposals_refused_total', 'Proposals that were refused, for whatever reason.')
@@ -168,6 +170,11 @@ export class RaftHost implements Component {
     await Promise.all(this.#groups().map((group) => group.serving()))
     this.#phase = 'running'
     for (const { reclaimer } of this.#lanes) reclaimer.check()
+  }
+
+  /** Drops what the state machines of the retained log have given up. */
+  async reclaimRetained(): Promise<void> {
+    await this.#lanes.find(({ name }) => name === 'retained')?.reclaimer.reclaim()
   }
 
   /** Lets a `start` that waits for other nodes end, by a rejection. */

@@ -53,13 +53,15 @@ export class LogReclaimer {
     const pressure = this.#store.pressure()
     if (pressure.bytes <= this.#options.bytesMax) return
     this.#probe.reached('raft.log.reclaim')
-    const groups = pressure.holders.map((holder) => holder.group)
-    this.#running = this.#reclaim(groups).then(
-      () => {
-        this.#running = undefined
-      },
-      (error: unknown) => this.#options.crash(reclaimError(error)),
-    )
+    this.#begin(this.#reclaim())
+  }
+
+  /** Reclaims all that can be, however much the store holds. */
+  async reclaim(): Promise<void> {
+    await this.#running
+    if (this.#stopped) return
+    this.#begin(this.#reclaimAll())
+    await this.#running
   }
 
   /** Begins nothing new; resolves when what was begun is done. */
@@ -68,10 +70,26 @@ export class LogReclaimer {
     await this.#running
   }
 
-  async #reclaim(holders: readonly GroupId[]): Promise<void> {
-    const before = this.#store.pressure().bytes
+  #begin(work: Promise<void>): void {
+    this.#running = work.then(
+      () => {
+        this.#running = undefined
+      },
+      (error: unknown) => this.#options.crash(reclaimError(error)),
+    )
+  }
+
+  async #reclaimAll(): Promise<void> {
+    for (let before = Number.POSITIVE_INFINITY; this.#store.pressure().bytes < before && this.#store.pressure().holders.length > 0; ) {
+      before = this.#store.pressure().bytes
+      await this.#reclaim()
+    }
+  }
+
+  async #reclaim(): Promise<void> {
+    const { bytes: before, holders } = this.#store.pressure()
     // A group that this node no longer runs keeps its log: data goes only when its deletion was decided (R50).
-    for (const id of holders) await this.#options.group(id)?.compact()
+    for (const { group } of holders) await this.#options.group(group)?.compact()
     await this.#store.reclaim()
     this.#logger.log('debug', 'reclaimed log', { groups: holders.length, bytesBefore: before, bytesAfter: this.#store.pressure().bytes })
   }

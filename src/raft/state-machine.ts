@@ -3,6 +3,8 @@
 import type { Entry, LogIndex, Term } from './core/message.ts'
 
 export interface StateMachine {
+  /** Entries from here on stay in the log, though the state covers them: the state refers to them. None when it is absent. Never goes back. */
+  readonly neededFrom?: LogIndex
   /** Reads the stored state; resolves with the index it covers. Entries up to it are not applied again (R8). */
   open(): Promise<LogIndex>
   /**

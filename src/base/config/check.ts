@@ -21,9 +21,14 @@ export function checkRelations(config: Config, isSet: (path: string) => boolean)
   ]
 }
 
-/** Nodes of a part of the roles would have to call each other over a network. */
-function checkRoles({ roles }: Config): readonly Conflict[] {
-  return roles.length === 3 ? [] : [{ path: 'roles', expected: 'all three roles: this version runs them in one process' }]
+/** Brokers and engines do not reach those of other nodes yet, so a node does all on its own, or shares metadata and does nothing else. */
+function checkRoles({ roles, metaAddrs }: Config): readonly Conflict[] {
+  const isShared = metaAddrs.length > 0
+  if (isShared) {
+    const expected = '["meta"]: this version runs brokers and engines only on nodes without meta_addrs'
+    return roles.length === 1 && roles[0] === 'meta' ? [] : [{ path: 'roles', expected }]
+  }
+  return roles.length === 3 ? [] : [{ path: 'roles', expected: 'all three roles, or ["meta"] together with meta_addrs' }]
 }
 
 /** A buffer that cannot hold one packet of the largest size would refuse it for ever. */

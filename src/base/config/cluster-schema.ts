@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The keys by which nodes find, trust and watch each other.
-import { boolean, duration, integer, nodeAddresses, section, size, text } from './key.ts'
+import { boolean, duration, integer, nodeAddresses, section, text } from './key.ts'
 import { HOST } from './listener-schema.ts'
 
 const FILE_OR_NONE = { pattern: /^[^\0]*$/, expected: 'a file, absolute or relative to where the server is started; "" for none' } as const
@@ -46,18 +46,16 @@ export const CLUSTER = section(
 
 /** In [meta]. */
 export const META_TIMING = {
-  heartbeatInterval: duration({ default: '100ms', min: '10ms', max: '10s', text: 'How often a leader tells its followers that it is there.' }),
+  heartbeatInterval: duration({
+    default: '100ms',
+    min: '10ms',
+    max: '10s',
+    text: 'How often a leader tells its followers that it is there.',
+  }),
   electionTimeout: duration({
     default: '1s',
     min: '100ms',
     max: '100s',
     text: 'Silence of the leader after which another one is elected, at the earliest; up to twice as long at the latest.',
-  }),
-  nodeTimeout: duration({ default: '6s', min: '500ms', max: '10m', text: 'Silence after which a node counts as down, and its work is given to others.' }),
-  snapshotEvery: size({
-    default: '64MiB',
-    min: '1MiB',
-    max: '64GiB',
-    text: 'Log that a group keeps for followers that lag behind. One that needs more gets a snapshot.',
   }),
 }

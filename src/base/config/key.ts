@@ -228,7 +228,8 @@ export function nodeAddresses(options: KeyOptions<Readonly<Record<string, string
     return nodes.every(isGood) && isUnique ? nodes.sort((a, b) => a.node - b.node) : undefined
   }
   const parseText = (text: string): readonly NodeAddress[] | undefined => {
-    const pairs = text === '' ? [] : text.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
+    const inner = text.replace(/^\{(.*)\}$/, '$1').trim()
+    const pairs = inner === '' ? [] : inner.split(',').map((pair) => pair.split('=').map((part) => part.trim()))
     const table = new Map(pairs.map(([node = '', address = '']) => [node, address]))
     return pairs.every(({ length }) => length === 2) && table.size === pairs.length ? parse(Object.fromEntries(table)) : undefined
   }

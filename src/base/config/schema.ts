@@ -78,8 +78,8 @@ export const SCHEMA = section('', {
   engine: section('Storage of messages.', {
     defaultStorage: choice({
       default: 'rocksdb',
-      values: ['rocksdb', 'memory'],
-      text: 'Where the messages that must be stored are kept: on disk, or in memory, which a restart loses.',
+      values: ['rocksdb', 'segment', 'memory'],
+      text: 'Where the messages that must be stored are kept: on disk, in RocksDB or in files of their own ("segment", written once); or in memory, which a restart loses.',
     }),
     stripes: integer({
       default: 4,
@@ -99,6 +99,12 @@ export const SCHEMA = section('', {
       min: '1MiB',
       max: '64GiB',
       text: 'Recent records kept in memory for consumers that keep up; others read from the log.',
+    }),
+    segmentBytes: size({
+      default: '256MiB',
+      min: '1MiB',
+      max: '1GiB',
+      text: 'Size of a file of the storage type "segment". Retention removes whole files.',
     }),
     fsync: choice({
       default: 'always',
@@ -129,7 +135,7 @@ export const SCHEMA = section('', {
       text: 'Address of the listeners. One that others can reach needs security.allow_anonymous to be set.',
     }),
     ...SIMPLE_LISTENERS,
-    maxPacketSize: size({ default: '1MiB', min: '1KiB', max: '256MiB', text: 'Largest packet that is accepted; v5 clients are told.' }),
+    maxPacketSize: size({ default: '2MiB', min: '1KiB', max: '256MiB', text: 'Largest packet that is accepted; v5 clients are told.' }),
     maxQos: integer({ default: 2, min: 0, max: 2, text: 'Highest QoS; v5 clients are told.' }),
     keepAliveMax: duration({
       default: '65535s',
@@ -160,7 +166,7 @@ export const SCHEMA = section('', {
       text: 'Unacknowledged messages on their way out to a client; it may ask for fewer.',
     }),
     topicAliasMaximum: integer({ default: 32, min: 0, max: 65535, text: 'Topic aliases that a v5 client may use; 0 for none.' }),
-    topicLevelsMax: integer({ default: 128, min: 1, max: 1024, text: 'Levels of a topic or filter.' }),
+    topicLevelsMax: integer({ default: 256, min: 1, max: 1024, text: 'Levels of a topic or filter.' }),
     clientIdBytesMax: integer({ default: 1024, min: 23, max: 65535, reload: true, text: 'Bytes of a client id.' }),
     retainAvailable: boolean({ default: true, text: 'Whether messages may be retained; v5 clients are told.' }),
     retainedMaxMessages: integer({
@@ -261,7 +267,7 @@ export const SCHEMA = section('', {
       storage: optional(
         choice({
           example: 'memory',
-          values: ['rocksdb', 'memory'],
+          values: ['rocksdb', 'segment', 'memory'],
           text: 'Where its stored messages are kept, as engine.default_storage.',
         }),
       ),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the meta service keeps of messages that are to be published later. Committed and rejected as in MetaClient.
+import type { WillAuthor } from '../record/session.ts'
 
 /** In the order of their time, and of being stored. */
 export interface DelayedKey {
@@ -24,6 +25,8 @@ export interface DelayedMessage extends DelayedHead {
   /** Encoded headers, as in a record. */
   readonly headers: Buffer
   readonly payload: Buffer
+  /** Who gave it: asked about again when it is published (Q22). Absent in what older versions stored. */
+  readonly author?: WillAuthor | undefined
 }
 
 /** A message that waits, without its content. */

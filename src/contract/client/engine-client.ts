@@ -7,7 +7,7 @@ export type LogId = number
 /** Dense, from 0, one for each record of a log. */
 export type Position = number
 
-export type StorageType = 'memory' | 'rocksdb'
+export type StorageType = 'memory' | 'rocksdb' | 'segment'
 
 export interface LogDescription {
   readonly id: LogId

@@ -95,7 +95,7 @@ export interface MetaClient {
   sessions(after: SessionKey | undefined, count: number): Promise<readonly Session[]>
   /** Stores retained values, in order. */
   retain(writes: readonly RetainedWrite[]): Promise<void>
-  /** Retained messages that match a filter, expired ones left out, in pages by topic. */
+  /** Retained messages that match a filter, expired ones left out, in pages by topic: at most `count`, fewer when they are large, none only at the end. */
   retained(filter: string, after: string | undefined, count: number, nowMs: number): Promise<readonly RetainedValue[]>
   retainedCount(): number
   /** What they take, in bytes. */

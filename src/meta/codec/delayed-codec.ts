@@ -3,9 +3,11 @@
 import type { DelayedHead, DelayedKey, DelayedMessage } from '#contract/client/delayed-client'
 import { FieldReader } from './field-reader.ts'
 import { FieldWriter } from './field-writer.ts'
+import { readAuthor, writeAuthor } from './session-codec.ts'
 
 const HEAD_VERSION = 1
-const BODY_VERSION = 1
+/** 1 had no author. */
+const BODY_VERSION = 2
 const KEY_VERSION = 1
 
 export type StoredHead = DelayedHead & { readonly sizeBytes: number }
@@ -30,18 +32,24 @@ export function decodeDelayedHead(bytes: Buffer): StoredHead {
   return head
 }
 
-export function encodeDelayedBody({ messageExpirySeconds, headers, payload }: DelayedMessage): Buffer {
+export function encodeDelayedBody({ messageExpirySeconds, headers, payload, author }: DelayedMessage): Buffer {
   const writer = new FieldWriter(BODY_VERSION, 16 + headers.length + payload.length).flag(messageExpirySeconds !== undefined)
   if (messageExpirySeconds !== undefined) writer.uint32(messageExpirySeconds)
-  return writer.blob(headers).blob(payload).take()
+  writer
+    .blob(headers)
+    .blob(payload)
+    .flag(author !== undefined)
+  return (author === undefined ? writer : writeAuthor(writer, author)).take()
 }
 
-export function decodeDelayedBody(bytes: Buffer): Pick<DelayedMessage, 'messageExpirySeconds' | 'headers' | 'payload'> {
-  const reader = new FieldReader(bytes, BODY_VERSION, 'a stored delayed message')
+export function decodeDelayedBody(bytes: Buffer): Omit<DelayedMessage, keyof DelayedHead> {
+  const version = bytes[0] === 1 ? 1 : BODY_VERSION
+  const reader = new FieldReader(bytes, version, 'a stored delayed message')
   const messageExpirySeconds = reader.flag() ? reader.uint32() : undefined
   const body = { messageExpirySeconds, headers: reader.blob(), payload: reader.blob() }
+  const author = version > 1 && reader.flag() ? readAuthor(reader) : undefined
   reader.end()
-  return body
+  return author === undefined ? body : { ...body, author }
 }
 
 /** What a receipt refers to. */

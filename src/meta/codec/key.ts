@@ -7,6 +7,9 @@
 //   cursor   := uid-u64 log-u32                            holder       := uid-u64
 //   delayed  := due-ms-u64 id-u64                          receipt      := uid-u64 packet-id-u16
 //   exclusive := tenant NUL filter
+//   pair     := key of the client                          events       := revision-u64
+//   client-session := id-u64                               activity     := last-use-ms-u64 id-u64
+//   client-reply := id-u64 slot-u8
 //
 // NUL occurs in no tenant, client id, topic or filter [MQTT-1.5.4-2], so the components need no escape, keys sort by component, and a topic
 // is next to its children: the topics that a literal prefix covers are one range.
@@ -15,12 +18,15 @@ import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { hasWildcard, literalPrefix } from '#base/topic-filter'
 import type { DelayedKey, DelayedReceipt } from '#contract/client/delayed-client'
+import type { KvSpan } from '#contract/client/kv-client'
 import type { SessionKey } from '#contract/record/session'
 
 /** The tenant of everything that names none. */
 export const TENANT_DEFAULT = 'default'
 
 const LAYER = 0x6d
+/** 'm' and the group: what the keys of a group have in common. */
+export const GROUP_PREFIX_BYTES = 5
 const PREFIX_BYTES = 6
 
 /** Numbers are part of the format: append only. */
@@ -43,6 +49,14 @@ const TABLE = {
   delayedBody: 22,
   delayedReceipt: 23,
   exclusive: 24,
+  kvHead: 30,
+  kvPair: 31,
+  kvEvents: 32,
+  clientSessions: 33,
+  clientSession: 34,
+  clientActivity: 35,
+  clientReply: 36,
+  clusterVersion: 37,
 } as const
 
 export interface KeyRange {
@@ -60,6 +74,10 @@ export class GroupKeys {
   readonly retainedCount: Buffer
   readonly retainedBytes: Buffer
   readonly delayedCounter: Buffer
+  readonly kvHead: Buffer
+  /** How many client sessions there are and were. */
+  readonly clientSessions: Buffer
+  readonly clusterVersion: Buffer
 
   constructor(group: number) {
     this.group = group
@@ -69,6 +87,14 @@ export class GroupKeys {
     this.retainedCount = this.#key(TABLE.retainedCount, 0)
     this.retainedBytes = this.#key(TABLE.retainedBytes, 0)
     this.delayedCounter = this.#key(TABLE.delayedCounter, 0)
+    this.kvHead = this.#key(TABLE.kvHead, 0)
+    this.clientSessions = this.#key(TABLE.clientSessions, 0)
+    this.clusterVersion = this.#key(TABLE.clusterVersion, 0)
+  }
+
+  /** Everything the group has in the store. Its first key, when it has any, is `applied`. */
+  all(): KeyRange {
+    return rangeOf(this.#key(0, 0).subarray(0, GROUP_PREFIX_BYTES))
   }
 
   session(key: SessionKey): Buffer {
@@ -100,14 +126,12 @@ export class GroupKeys {
 
   /** The heads that can match a filter: those of its literal prefix and everything below, nothing else. */
   retainedHeads(tenant: string, filter: string): KeyRange {
-    if (!hasWildcard(filter)) {
-      const only = this.retainedHead(tenant, filter)
-      return { gte: only, lt: keyAfter(only) }
-    }
-    const prefix = literalPrefix(filter)
-    if (prefix === '') return rangeOf(this.#textKey(TABLE.retainedHead, `${tenant}\0`))
-    const gte = this.retainedHead(tenant, prefix.slice(0, -1))
-    return { gte, lt: Buffer.concat([gte, Buffer.of(1)]) }
+    return this.#retained(TABLE.retainedHead, tenant, filter)
+  }
+
+  /** The same of the bodies. */
+  retainedBodies(tenant: string, filter: string): KeyRange {
+    return this.#retained(TABLE.retainedBody, tenant, filter)
   }
 
   retainedDue(dueMs: number, tenant: string, topic: string): Buffer {
@@ -171,15 +195,71 @@ export class GroupKeys {
     return rangeOf(this.#key(TABLE.exclusive, 0))
   }
 
+  kvPair(key: Buffer): Buffer {
+    return this.#bytesKey(TABLE.kvPair, key)
+  }
+
+  kvPairs({ gte, lt }: KvSpan): KeyRange {
+    return { gte: this.kvPair(gte), lt: lt === undefined ? rangeOf(this.#key(TABLE.kvPair, 0)).lt : this.kvPair(lt) }
+  }
+
+  kvEvents(revision: number): Buffer {
+    return this.#uidKey(TABLE.kvEvents, revision)
+  }
+
+  clientSession(id: number): Buffer {
+    return this.#uidKey(TABLE.clientSession, id)
+  }
+
+  clientActivity(lastUseMs: number, id: number): Buffer {
+    const key = this.#key(TABLE.clientActivity, 16)
+    writeUint64(key, lastUseMs, PREFIX_BYTES)
+    writeUint64(key, id, PREFIX_BYTES + 8)
+    return key
+  }
+
+  /** From the one that was not used for longest. */
+  clientActivities(): KeyRange {
+    return rangeOf(this.#key(TABLE.clientActivity, 0))
+  }
+
+  clientReply(id: number, slot: number): Buffer {
+    const key = this.#key(TABLE.clientReply, 9)
+    writeUint64(key, id, PREFIX_BYTES)
+    key.writeUInt8(slot, PREFIX_BYTES + 8)
+    return key
+  }
+
+  nodes(): KeyRange {
+    return rangeOf(this.#key(TABLE.node, 0))
+  }
+
   node(node: number): Buffer {
     const key = this.#key(TABLE.node, 4)
     key.writeUInt32BE(node, PREFIX_BYTES)
     return key
   }
 
+  #retained(table: number, tenant: string, filter: string): KeyRange {
+    if (!hasWildcard(filter)) {
+      const only = this.#textKey(table, retainedText(tenant, filter))
+      return { gte: only, lt: keyAfter(only) }
+    }
+    const prefix = literalPrefix(filter)
+    if (prefix === '') return rangeOf(this.#textKey(table, `${tenant}\0`))
+    const gte = this.#textKey(table, retainedText(tenant, prefix.slice(0, -1)))
+    return { gte, lt: Buffer.concat([gte, Buffer.of(1)]) }
+  }
+
   #textKey(table: number, text: string): Buffer {
     const key = this.#key(table, Buffer.byteLength(text))
     key.write(text, PREFIX_BYTES)
+    return key
+  }
+
+  #bytesKey(table: number, bytes: Buffer): Buffer {
+    const key = this.#key(table, bytes.length)
+    bytes.copy(key, PREFIX_BYTES)
     return key
   }
 
@@ -231,8 +311,8 @@ export function subscriberOf(key: Buffer, prefix: Buffer): SessionKey | undefine
     : undefined
 }
 
-/** The topic of a retained head. */
-export const topicOfHead = (key: Buffer, tenantBytes: number): string =>
+/** The topic of a retained head or body. */
+export const topicOfKey = (key: Buffer, tenantBytes: number): string =>
   key.toString('utf8', PREFIX_BYTES + tenantBytes + 1).replaceAll('\0', '/')
 
 export interface Due {
@@ -273,6 +353,18 @@ export const receiptOf = (key: Buffer): DelayedReceipt => ({
   publisher: readUint64(key, PREFIX_BYTES),
   packetId: key.readUInt16BE(PREFIX_BYTES + 8),
 })
+
+/** The client's part of a pair's key. A view, no copy. */
+export const keyOfPair = (key: Buffer): Buffer => key.subarray(PREFIX_BYTES)
+
+export const revisionOfEvents = (key: Buffer): number => readUint64(key, PREFIX_BYTES)
+
+export const activityOf = (key: Buffer): { readonly lastUseMs: number; readonly id: number } => ({
+  lastUseMs: readUint64(key, PREFIX_BYTES),
+  id: readUint64(key, PREFIX_BYTES + 8),
+})
+
+export const nodeOfKey = (key: Buffer): number => key.readUInt32BE(PREFIX_BYTES)
 
 export const filterOfExclusive = (key: Buffer): string => key.toString('utf8', key.indexOf(0, PREFIX_BYTES) + 1)
 

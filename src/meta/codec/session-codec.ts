@@ -81,14 +81,7 @@ export function encodeWill(will: Will): Buffer {
     .blob(will.headers)
     .blob(will.payload)
     .flag(will.author !== undefined)
-  if (will.author !== undefined) {
-    const { userName, source, address } = will.author
-    writer
-      .text(address)
-      .flag(source === 'certificate')
-      .flag(userName !== undefined)
-    if (userName !== undefined) writer.text(userName)
-  }
+  if (will.author !== undefined) writeAuthor(writer, will.author)
   return writer.take()
 }
 
@@ -108,7 +101,15 @@ export function decodeWill(bytes: Buffer): Will {
   return author === undefined ? will : { ...will, author }
 }
 
-function readAuthor(reader: FieldReader): WillAuthor {
+export function writeAuthor(writer: FieldWriter, { userName, source, address }: WillAuthor): FieldWriter {
+  writer
+    .text(address)
+    .flag(source === 'certificate')
+    .flag(userName !== undefined)
+  return userName === undefined ? writer : writer.text(userName)
+}
+
+export function readAuthor(reader: FieldReader): WillAuthor {
   const address = reader.text()
   const source = reader.flag() ? 'certificate' : 'users'
   return { address, source, userName: reader.flag() ? reader.text() : undefined }

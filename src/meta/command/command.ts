@@ -22,12 +22,16 @@ export const COMMAND = {
   retain: 20,
   collectRetained: 21,
   registerNode: 30,
+  raiseClusterVersion: 31,
   putDelayed: 40,
   takeDelayed: 41,
   releaseDelayed: 42,
   forgetDelayed: 43,
   claimExclusive: 50,
   releaseExclusive: 51,
+  transactKv: 60,
+  openClientSession: 70,
+  inClientSession: 71,
 } as const
 
 export interface RawCommand {
@@ -37,6 +41,8 @@ export interface RawCommand {
 
 /** An encoded command, whose application gives a `Reply`. */
 export interface Command<Reply> extends RawCommand {
+  /** The type of the command that this one carries, if it does: whoever applies this one must know that one too. */
+  readonly innerType?: number
   /** Never set: it ties the type of the reply to the command. */
   readonly reply?: Reply
 }

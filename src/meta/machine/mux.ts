@@ -5,11 +5,14 @@ import { assert, must } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Kv } from '#base/port/kv'
-import type { Entry, StateMachine } from '#raft'
-import { decodeApplied, encodeApplied, type GroupIdentity } from '../codec/applied-codec.ts'
+import type { Entry, InstalledSnapshot, StateMachine, StateSnapshot } from '#raft'
+import type { AppliedSignal } from '../applied-signal.ts'
+import { type Applied, decodeApplied, encodeApplied, type GroupIdentity } from '../codec/applied-codec.ts'
 import type { GroupKeys } from '../codec/key.ts'
 import { decodeEntry } from '../command/command.ts'
-import { DeclaredReads } from './overlay.ts'
+import { ChangeChain } from './change-chain.ts'
+import { DeclaredReads, Overlay } from './overlay.ts'
+import { installPairs, SNAPSHOT_FORMAT, takeSnapshot } from './snapshot.ts'
 import type { Machine } from './state-machine.ts'
 
 /** About how much is read, applied and written at once: bounds what is in memory for it, and how long the loop is held (D13). */
@@ -20,6 +23,8 @@ const BARRIER = Buffer.of(1)
 interface Routed {
   readonly machine: Machine<unknown>
   readonly command: unknown
+  /** What must be fetched before this command is applied, for itself and for those after it. */
+  reads: DeclaredReads | undefined
 }
 
 interface Parsed {
@@ -34,13 +39,16 @@ export class MuxStateMachine implements StateMachine {
   readonly #keys: GroupKeys
   readonly #identity: GroupIdentity
   readonly #machines = new Map<number, Machine<unknown>>()
+  readonly #signal: AppliedSignal
+  readonly #chain = new ChangeChain()
   /** Index of the last entry whose effects are in the store. */
   #applied = 0
 
-  constructor(kv: Kv, keys: GroupKeys, identity: GroupIdentity, machines: readonly Machine<unknown>[]) {
+  constructor(kv: Kv, keys: GroupKeys, identity: GroupIdentity, machines: readonly Machine<unknown>[], signal: AppliedSignal) {
     this.#kv = kv
     this.#keys = keys
     this.#identity = identity
+    this.#signal = signal
     for (const machine of machines) {
       for (const type of machine.commandTypes) {
         assert(!this.#machines.has(type), 'each type of command belongs to one machine')
@@ -51,11 +59,7 @@ export class MuxStateMachine implements StateMachine {
 
   async open(): Promise<number> {
     const bytes = await this.#kv.get(this.#keys.applied)
-    if (bytes !== undefined) {
-      const found = decodeApplied(bytes)
-      this.#checkIdentity(found)
-      this.#applied = found.index
-    }
+    if (bytes !== undefined) this.#takeUp(decodeApplied(bytes))
     return this.#applied
   }
 
@@ -75,13 +79,31 @@ export class MuxStateMachine implements StateMachine {
     return covered
   }
 
+  snapshot(): Promise<StateSnapshot> {
+    return takeSnapshot(this.#kv, this.#keys)
+  }
+
+  async install({ index, formatVersion, chunks }: InstalledSnapshot): Promise<void> {
+    if (formatVersion !== SNAPSHOT_FORMAT) throw this.#unknownFormat(formatVersion)
+    const found = decodeApplied(await installPairs(this.#kv, this.#keys, chunks))
+    assert(found.index === index, 'a snapshot is of the index that it is announced with')
+    this.#takeUp(found)
+    this.#signal.raise()
+  }
+
+  stateHash(index: number): number | undefined {
+    return this.#chain.hashAt(index)
+  }
+
+  #takeUp(found: Applied): void {
+    this.#checkIdentity(found)
+    this.#applied = found.index
+    this.#chain.restore(found.hash)
+  }
+
   async #applyBatch(entries: readonly Parsed[], replies: unknown[]): Promise<void> {
-    const reads = new DeclaredReads()
-    for (const { index, commands } of entries) {
-      if (index <= this.#applied || commands === undefined) continue
-      for (const { machine, command } of commands) machine.declareReads(command, reads)
-    }
-    const view = await reads.fetch(this.#kv)
+    this.#declareReads(entries)
+    const view = new Overlay(this.#chain)
     let applied = this.#applied
     for (const { index, commands } of entries) {
       if (index <= applied) {
@@ -89,14 +111,44 @@ export class MuxStateMachine implements StateMachine {
         continue
       }
       assert(index === applied + 1, 'committed entries are applied without a gap')
-      replies.push(commands?.map(({ machine, command }) => machine.apply(command, view)))
+      const entryReplies = commands && new Array<unknown>(commands.length)
+      for (let at = 0; entryReplies !== undefined && at < entryReplies.length; at++) {
+        const { machine, command, reads } = must(commands?.[at], 'the lengths are equal')
+        if (reads !== undefined) await view.fetch(this.#kv, reads)
+        entryReplies[at] = machine.apply(command, view)
+      }
+      replies.push(entryReplies)
+      this.#chain.endEntry(index)
       applied = index
     }
     if (applied === this.#applied) return
     const writes = view.writes()
-    writes.push({ key: this.#keys.applied, value: encodeApplied(this.#identity, applied) })
+    writes.push({ key: this.#keys.applied, value: encodeApplied(this.#identity, applied, this.#chain.hash) })
     await this.#kv.write(writes, { sync: false })
     this.#applied = applied
+    this.#signal.raise()
+  }
+
+  /** All is fetched at once, before the first command; a command that reads a range has it fetched before its own turn, with what follows. */
+  #declareReads(entries: readonly Parsed[]): void {
+    let reads: DeclaredReads | undefined
+    for (const { index, commands } of entries) {
+      if (index <= this.#applied || commands === undefined) continue
+      for (const routed of commands) {
+        const ranges = reads?.ranges.length ?? 0
+        const joined = reads ?? new DeclaredReads()
+        routed.machine.declareReads(routed.command, joined)
+        if (joined === reads && joined.ranges.length === ranges) continue
+        if (joined === reads) {
+          joined.ranges.length = ranges
+          reads = new DeclaredReads()
+          routed.machine.declareReads(routed.command, reads)
+        } else {
+          reads = joined
+        }
+        routed.reads = reads
+      }
+    }
   }
 
   /** At least one entry, from the one at `from` on. */
@@ -119,7 +171,7 @@ export class MuxStateMachine implements StateMachine {
     const commands = decodeEntry(entry.data).map(({ type, body }) => {
       const machine = this.#machines.get(type)
       if (machine === undefined) throw this.#unknownCommand(type, entry.index)
-      return { machine, command: machine.decode(type, body) }
+      return { machine, command: machine.decode(type, body), reads: undefined }
     })
     return { index: entry.index, commands }
   }
@@ -127,6 +179,11 @@ export class MuxStateMachine implements StateMachine {
   #unknownCommand(type: number, index: number): PlatformError {
     const message = `entry ${index} of meta group ${this.#keys.group} has a command of type ${type}, which this program does not know; run a newer one`
     return new PlatformError(ERROR_CODES.dataVersion, message, { detail: { group: this.#keys.group, index, type } })
+  }
+
+  #unknownFormat(version: number): PlatformError {
+    const message = `a snapshot of meta group ${this.#keys.group} has format ${version}, this program reads ${SNAPSHOT_FORMAT}; run a newer one`
+    return new PlatformError(ERROR_CODES.dataVersion, message, { detail: { group: this.#keys.group, version } })
   }
 
   #checkIdentity(found: GroupIdentity): void {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a batch of commands reads and writes: fetched once from the store, changed in memory, written back at once.
+// What a batch of commands reads and writes: fetched from the store, changed in memory, written back at once.
 import { assert, must } from '#base/assert'
 import type { Kv, KvOperation } from '#base/port/kv'
 import { rangeOf } from '../codec/key.ts'
 import { scanRange } from '../scan.ts'
-import type { Directory, ReadSet, StateView } from './state-machine.ts'
+import type { ChangeChain } from './change-chain.ts'
+import { readRange } from './range-read.ts'
+import type { BoundedRange, Directory, RangeView, ReadSet, StateView } from './state-machine.ts'
 
 /** Scans that are under way at the same time: to begin one takes time of the loop. */
 const SCANS_MAX = 16
@@ -17,56 +19,48 @@ interface DeclaredCollection {
   readonly directory: Directory
 }
 
-/** Gathers what a batch of commands declares. Keys are kept as latin1 text, which sorts as the bytes do. */
+/** Gathers what some commands declare. Keys are kept as latin1 text, which sorts as the bytes do. */
 export class DeclaredReads implements ReadSet {
-  readonly #keys = new Map<string, Buffer>()
-  readonly #collections = new Map<string, DeclaredCollection>()
+  readonly keys = new Map<string, Buffer>()
+  readonly collections = new Map<string, DeclaredCollection>()
+  readonly ranges: BoundedRange[] = []
 
   key(key: Buffer): void {
-    this.#keys.set(key.toString('latin1'), key)
+    this.keys.set(key.toString('latin1'), key)
   }
 
   items(collection: Buffer, directory: Directory): void {
     this.key(directory.key)
-    this.#collections.set(collection.toString('latin1'), { collection, directory })
+    this.collections.set(collection.toString('latin1'), { collection, directory })
   }
 
-  async fetch(kv: Kv): Promise<Overlay> {
-    const values = await fetchValues(kv, this.#keys)
-    const collections = new Map<string, Items>()
-    const listed: { readonly key: Buffer; readonly item: string; readonly into: Items }[] = []
-    const scanned: { readonly collection: Buffer; readonly into: Items }[] = []
-    for (const [name, { collection, directory }] of this.#collections) {
-      const into: Items = new Map()
-      collections.set(name, into)
-      const items = directory.itemsOf(values.get(directory.key.toString('latin1')))
-      if (items === 'scan') scanned.push({ collection, into })
-      else for (const item of items) listed.push({ key: Buffer.concat([collection, item]), item: item.toString('latin1'), into })
-    }
-    const found = listed.length === 0 ? [] : await kv.getMany(listed.map(({ key }) => key))
-    for (const [at, { item, into }] of listed.entries()) {
-      const value = found[at]
-      if (value !== undefined) into.set(item, value)
-    }
-    const lane = async (): Promise<void> => {
-      for (let next = scanned.pop(); next !== undefined; next = scanned.pop()) await scanItems(kv, next.collection, next.into)
-    }
-    await Promise.all(Array.from({ length: Math.min(SCANS_MAX, scanned.length) }, lane))
-    return new Overlay(values, collections)
+  range(range: BoundedRange): void {
+    this.ranges.push(range)
   }
 }
 
 /** The state as the commands of one batch see it, one after the other. */
 export class Overlay implements StateView {
+  /** Told of every change, in order. */
+  readonly #chain: ChangeChain
   /** Declared keys, with what the batch has made of them so far. */
-  readonly #values: Map<string, Buffer | undefined>
+  readonly #values = new Map<string, Buffer | undefined>()
   /** Declared collections, likewise. */
-  readonly #collections: ReadonlyMap<string, Items>
+  readonly #collections = new Map<string, Items>()
   readonly #writes = new Map<string, KvOperation>()
+  #ranges: readonly { readonly range: BoundedRange; readonly view: RangeView }[] = []
 
-  constructor(values: Map<string, Buffer | undefined>, collections: ReadonlyMap<string, Items>) {
-    this.#values = values
-    this.#collections = collections
+  constructor(chain: ChangeChain) {
+    this.#chain = chain
+  }
+
+  /** Fetches what is declared and not here yet. Ranges replace those that were fetched before. */
+  async fetch(kv: Kv, reads: DeclaredReads): Promise<void> {
+    await this.#fetchValues(kv, reads.keys)
+    await this.#fetchCollections(kv, reads.collections)
+    const ranges: { range: BoundedRange; view: RangeView }[] = []
+    for (const range of reads.ranges) ranges.push({ range, view: await readRange(kv, range, this.#writes) })
+    this.#ranges = ranges
   }
 
   /** The last write of each key. */
@@ -91,7 +85,7 @@ export class Overlay implements StateView {
 
   items(collection: Buffer): readonly Buffer[] {
     const items = this.#items(collection)
-    return [...items.keys()].sort().map((item) => must(items.get(item), 'the item is in its collection'))
+    return sortedNames(items).map((item) => must(items.get(item), 'the item is in its collection'))
   }
 
   putItem(collection: Buffer, item: Buffer, value: Buffer): void {
@@ -106,8 +100,14 @@ export class Overlay implements StateView {
 
   deleteItems(collection: Buffer): void {
     const items = this.#items(collection)
-    for (const item of items.keys()) this.#write(Buffer.concat([collection, Buffer.from(item, 'latin1')]), undefined)
+    // In an order that does not depend on how the items came here: the chain of changes must not either.
+    for (const item of sortedNames(items)) this.#write(Buffer.concat([collection, Buffer.from(item, 'latin1')]), undefined)
     items.clear()
+  }
+
+  range({ gte, lt }: BoundedRange): RangeView {
+    const found = this.#ranges.find(({ range }) => range.gte.equals(gte) && range.lt.equals(lt))
+    return must(found, 'a command reads only ranges that it declared').view
   }
 
   #items(collection: Buffer): Items {
@@ -116,18 +116,66 @@ export class Overlay implements StateView {
 
   #write(key: Buffer, value: Buffer | undefined): void {
     const name = key.toString('latin1')
+    this.#chain.change(key, value)
     if (this.#values.has(name)) this.#values.set(name, value)
     this.#writes.set(name, { key, value })
   }
+
+  async #fetchValues(kv: Kv, keys: ReadonlyMap<string, Buffer>): Promise<void> {
+    const wanted: Buffer[] = []
+    const names: string[] = []
+    for (const [name, key] of keys) {
+      if (this.#values.has(name)) continue
+      const written = this.#writes.get(name)
+      if (written !== undefined) {
+        this.#values.set(name, written.value)
+      } else {
+        wanted.push(key)
+        names.push(name)
+      }
+    }
+    const fetched = wanted.length === 0 ? [] : await kv.getMany(wanted)
+    for (const [at, name] of names.entries()) this.#values.set(name, fetched[at])
+  }
+
+  async #fetchCollections(kv: Kv, declared: ReadonlyMap<string, DeclaredCollection>): Promise<void> {
+    const listed: { readonly key: Buffer; readonly item: string; readonly into: Items }[] = []
+    const scanned: { readonly collection: Buffer; readonly into: Items }[] = []
+    const added: { readonly collection: Buffer; readonly into: Items }[] = []
+    for (const [name, { collection, directory }] of declared) {
+      if (this.#collections.has(name)) continue
+      const into: Items = new Map()
+      added.push({ collection, into })
+      this.#collections.set(name, into)
+      const items = directory.itemsOf(this.#values.get(directory.key.toString('latin1')))
+      if (items === 'scan') scanned.push({ collection, into })
+      else for (const item of items) listed.push({ key: Buffer.concat([collection, item]), item: item.toString('latin1'), into })
+    }
+    const found = listed.length === 0 ? [] : await kv.getMany(listed.map(({ key }) => key))
+    for (const [at, { item, into }] of listed.entries()) {
+      const value = found[at]
+      if (value !== undefined) into.set(item, value)
+    }
+    const lane = async (): Promise<void> => {
+      for (let next = scanned.pop(); next !== undefined; next = scanned.pop()) await scanItems(kv, next.collection, next.into)
+    }
+    await Promise.all(Array.from({ length: Math.min(SCANS_MAX, scanned.length) }, lane))
+    if (this.#writes.size > 0) for (const { collection, into } of added) this.#addWritten(collection, into)
+  }
+
+  /** What earlier commands of the batch have made of a collection that was not fetched yet. */
+  #addWritten(collection: Buffer, into: Items): void {
+    const prefix = collection.toString('latin1')
+    for (const [name, { value }] of this.#writes) {
+      if (!name.startsWith(prefix)) continue
+      const item = name.slice(prefix.length)
+      if (value === undefined) into.delete(item)
+      else into.set(item, value)
+    }
+  }
 }
 
-async function fetchValues(kv: Kv, keys: ReadonlyMap<string, Buffer>): Promise<Map<string, Buffer | undefined>> {
-  const fetched = keys.size === 0 ? [] : await kv.getMany([...keys.values()])
-  const values = new Map<string, Buffer | undefined>()
-  let at = 0
-  for (const name of keys.keys()) values.set(name, fetched[at++])
-  return values
-}
+const sortedNames = (items: Items): readonly string[] => [...items.keys()].sort()
 
 async function scanItems(kv: Kv, collection: Buffer, into: Items): Promise<void> {
   await scanRange(kv, rangeOf(collection), ({ key, value }) => {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one part of a meta group's state is made of. The store is asynchronous and applying is not, so a machine first declares what a command
 // may read; the driver fetches it for many commands at once; then each is applied to the fetched state.
+import type { KvPair } from '#base/port/kv'
+import type { KeyRange } from '../codec/key.ts'
 
 /** A machine for some types of commands. Pure: the reply and the new state depend on nothing but the state and the command (RELIABILITY R52). */
 export interface Machine<C> {
@@ -17,6 +19,22 @@ export interface ReadSet {
   key(key: Buffer): void
   /** All items of a collection, that is every key that begins with `collection`; and the key of its directory. */
   items(collection: Buffer, directory: Directory): void
+  /** The first pairs of a range, exactly as the commands before this one leave it. Costs a scan of its own: for commands that are rare. */
+  range(range: BoundedRange): void
+}
+
+export interface BoundedRange extends KeyRange {
+  readonly pairsMax: number
+  readonly bytesMax: number
+}
+
+export interface RangeView {
+  /** In the order of keys. */
+  readonly pairs: readonly KvPair[]
+  /** Of their keys and values. */
+  readonly bytes: number
+  /** The range holds more than its bounds allow. */
+  readonly more: boolean
 }
 
 /** Spares looking for items where the stored value of another key tells which there are: a scan costs far more than a read. */
@@ -38,4 +56,6 @@ export interface StateView {
   deleteItem(collection: Buffer, item: Buffer): void
   /** Asserts that the collection was declared. */
   deleteItems(collection: Buffer): void
+  /** As it was before this command. Asserts that the range was declared by this command. */
+  range(range: BoundedRange): RangeView
 }

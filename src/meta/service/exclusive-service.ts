@@ -40,9 +40,10 @@ export class ExclusiveService implements ExclusiveClient {
     await Promise.all(filters.map((filter) => this.#groupOf(owner.tenant, filter).submit(releaseExclusive([filter], owner))))
   }
 
-  /** Frees what sessions that have ended have left. Ends early once `stopped` returns true. */
+  /** Frees what sessions that have ended have left in the groups that this node leads. Ends early once `stopped` returns true. */
   async collect(stopped: () => boolean): Promise<void> {
     for (const group of this.#groups) {
+      if (!group.leads) continue
       await group.barrier()
       let { gte, lt } = group.keys.exclusives()
       while (!stopped()) {

@@ -1,17 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way to one meta group: commands of one turn go in as one entry (D9), reads see all that was committed before them.
+// The way to one meta group, wherever it is led: commands of one turn go in as one entry (D9), reads see all that was committed before them. While
+// the group has no leader both are tried again for a while, as long as it is certain that nothing was done.
 import { assert, must } from '#base/assert'
-import { PlatformError } from '#base/error'
+import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import type { Clock, Timer } from '#base/port/clock'
 import type { Kv } from '#base/port/kv'
 import type { Counter } from '#base/port/metrics'
 import { GroupKeys } from '../codec/key.ts'
 import { type Command, encodeEntry, type RawCommand } from '../command/command.ts'
 import type { ProposalWaiter, Proposer } from './proposer.ts'
+import type { VersionGate } from './version-gate.ts'
 
 /** An entry is closed at this size: it is applied in one go, which must not hold the loop for long (D13). */
 const ENTRY_BYTES = 1 << 18
 const ENTRY_COMMANDS = 256
+/** Longer than an election takes when all goes well. */
+const RETRY_MS = 5000
+const RETRY_DELAY_MS = 50
+
+/** What the clients of all groups of a node share. */
+export interface GroupClientPorts {
+  readonly kv: Kv
+  readonly clock: Clock
+  readonly gate: VersionGate
+}
 
 export interface GroupCounters {
   readonly commands: Counter
@@ -27,23 +40,36 @@ export class GroupClient {
   readonly keys: GroupKeys
   readonly kv: Kv
   readonly #proposer: Proposer
+  readonly #clock: Clock
+  readonly #gate: VersionGate
   readonly #counters: GroupCounters
   /** Submitted in this turn; goes out with the next microtask. */
   #submitted: Submitted[] = []
   #inFlight = 0
   #stopping = false
   #idle: (() => void) | undefined
+  /** Entries and reads that are tried again when their timer fires, and at once when the service stops. */
+  readonly #delayed = new Map<() => void, Timer>()
 
-  constructor(proposer: Proposer, kv: Kv, counters: GroupCounters) {
+  constructor(proposer: Proposer, { kv, clock, gate }: GroupClientPorts, counters: GroupCounters) {
     this.keys = new GroupKeys(proposer.id)
     this.kv = kv
     this.#proposer = proposer
+    this.#clock = clock
+    this.#gate = gate
     this.#counters = counters
+  }
+
+  /** Whether this node leads the group, and does what needs doing once in the cluster. */
+  get leads(): boolean {
+    return this.#proposer.leads
   }
 
   /** Resolves with the reply once the command is committed and applied. */
   submit<Reply>(command: Command<Reply>): Promise<Reply> {
     if (this.#stopping) return Promise.reject(stopping())
+    const refusal = this.#gate.refusal(command)
+    if (refusal !== undefined) return Promise.reject(refusal)
     return new Promise((resolve, reject) => {
       if (this.#submitted.length === 0) queueMicrotask(() => this.#flush())
       this.#submitted.push({ type: command.type, body: command.body, resolve: resolve as (reply: unknown) => void, reject })
@@ -52,17 +78,45 @@ export class GroupClient {
   }
 
   /** Resolves when a read of the store sees all that was committed before the call. */
-  barrier(): Promise<void> {
-    return this.#stopping ? Promise.reject(stopping()) : this.#proposer.readIndex()
+  async barrier(): Promise<void> {
+    const giveUpAtMs = this.#clock.monotonic() + RETRY_MS
+    for (;;) {
+      if (this.#stopping) throw stopping()
+      try {
+        return await this.#proposer.readIndex()
+      } catch (error) {
+        if (!isPlatformError(error) || !this.mayRetry(error, giveUpAtMs)) throw error
+      }
+      await new Promise<void>((resolve) => this.later(resolve))
+    }
   }
 
   /** Refuses new commands; resolves when the outcome of all earlier ones is known. */
   stop(): Promise<void> {
     this.#stopping = true
+    for (const [again, timer] of this.#delayed) {
+      timer.cancel()
+      again()
+    }
+    this.#delayed.clear()
     if (this.#inFlight === 0) return Promise.resolve()
     return new Promise((resolve) => {
       this.#idle = resolve
     })
+  }
+
+  /** It has no leader at the moment, or none that this node knows; nothing was done. */
+  mayRetry({ code }: PlatformError, giveUpAtMs: number): boolean {
+    const undone = code === ERROR_CODES.notLeader || code === ERROR_CODES.notReady
+    return undone && !this.#stopping && this.#clock.monotonic() < giveUpAtMs
+  }
+
+  later(again: () => void): void {
+    const timer = this.#clock.after(RETRY_DELAY_MS, () => {
+      this.#delayed.delete(again)
+      again()
+    })
+    this.#delayed.set(again, timer)
   }
 
   settled(count: number): void {
@@ -90,18 +144,28 @@ export class GroupClient {
 
   #propose(commands: readonly Submitted[]): void {
     this.#counters.entries.add(1)
-    this.#proposer.propose(encodeEntry(commands), new EntryWaiter(this, commands))
+    new EntryWaiter(this, this.#proposer, commands, this.#clock.monotonic() + RETRY_MS).propose()
   }
 }
 
-/** Deals the replies to an entry out to those who submitted its commands. */
+/** Brings an entry to its group, and deals the replies out to those who submitted its commands. */
 class EntryWaiter implements ProposalWaiter {
   readonly #client: GroupClient
+  readonly #proposer: Proposer
   readonly #commands: readonly Submitted[]
+  readonly #data: Buffer
+  readonly #giveUpAtMs: number
 
-  constructor(client: GroupClient, commands: readonly Submitted[]) {
+  constructor(client: GroupClient, proposer: Proposer, commands: readonly Submitted[], giveUpAtMs: number) {
     this.#client = client
+    this.#proposer = proposer
     this.#commands = commands
+    this.#data = encodeEntry(commands)
+    this.#giveUpAtMs = giveUpAtMs
+  }
+
+  propose(): void {
+    this.#proposer.propose(this.#data, this)
   }
 
   committed(_index: number, reply: unknown): void {
@@ -112,6 +176,10 @@ class EntryWaiter implements ProposalWaiter {
   }
 
   failed(error: PlatformError): void {
+    if (this.#client.mayRetry(error, this.#giveUpAtMs)) {
+      this.#client.later(() => this.propose())
+      return
+    }
     for (const command of this.#commands) command.reject(error)
     this.#client.settled(this.#commands.length)
   }

@@ -6,6 +6,7 @@ import { isPlatformError } from '#base/error'
 import type { Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { Ports } from '#base/port/ports'
+import type { KvClient } from '#contract/client/kv-client'
 import type {
   CloseSessionRequest,
   MetaClient,
@@ -17,15 +18,19 @@ import type {
   SharedMember,
 } from '#contract/client/meta-client'
 import type { BrokerIdentity, Session, SessionKey, Subscription, Will } from '#contract/record/session'
+import { AppliedSignal } from '../applied-signal.ts'
 import type { MetaGroupKind } from '../codec/applied-codec.ts'
 import type { CursorSave } from '../command/cursor-command.ts'
-import { registerNode } from '../command/node-command.ts'
+import { type ProgramVersion, THIS_PROGRAM } from '../program-version.ts'
 import { DelayedService } from './delayed-service.ts'
 import { ExclusiveService } from './exclusive-service.ts'
-import { GroupClient } from './group-client.ts'
+import { GroupClient, type GroupClientPorts } from './group-client.ts'
+import { KvService } from './kv-service.ts'
+import { NodeService } from './node-service.ts'
 import type { Proposer } from './proposer.ts'
 import { RetainedService } from './retained-service.ts'
 import { SessionService } from './session-service.ts'
+import { VersionGate } from './version-gate.ts'
 
 /** Between two collections of expired retained messages and of what ended sessions have left. The first one is this long after the start: by then what a crash left open has been written. */
 const COLLECT_INTERVAL_MS = 600_000
@@ -35,9 +40,13 @@ export interface MetaGroups {
   /** In the order of their ordinals. */
   readonly offset: readonly Proposer[]
   readonly data: readonly Proposer[]
+  /** Raised by the state machines of the groups, in the same order. Without them nothing is seen that other nodes have done, unless it is asked for. */
+  readonly signals?: { readonly metadata: AppliedSignal; readonly data: readonly AppliedSignal[] }
+  /** All nodes of the cluster, learners included; without it they are those that have ever registered. */
+  readonly members?: () => readonly number[]
 }
 
-type MetaPorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics'>
+type MetaPorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics' | 'crash'>
 
 export class MetaService implements MetaClient, Component {
   readonly name = 'meta'
@@ -45,8 +54,9 @@ export class MetaService implements MetaClient, Component {
   readonly exclusive: ExclusiveService
   readonly #ports: MetaPorts
   readonly #logger: Logger
-  readonly #metadata: GroupClient
-  /** All of the node, `#metadata` included. */
+  readonly #kv: KvService
+  readonly #nodes: NodeService
+  /** All of the node. */
   readonly #groups: readonly GroupClient[]
   readonly #sessions: SessionService
   readonly #retained: RetainedService
@@ -56,17 +66,22 @@ export class MetaService implements MetaClient, Component {
   #collecting: Promise<void> = Promise.resolve()
 
   /** The groups must serve before the service is started, and until it has stopped. */
-  constructor(ports: MetaPorts, groups: MetaGroups) {
+  constructor(ports: MetaPorts, groups: MetaGroups, program: ProgramVersion = THIS_PROGRAM) {
     assert(groups.offset.length > 0 && groups.data.length > 0, 'there is at least one group of each kind')
     this.#ports = ports
     this.#logger = ports.logger.scope('meta')
-    const offset = clientsOf('offset', groups.offset, ports)
-    const data = clientsOf('data', groups.data, ports)
-    const metadata = clientsOf('metadata', [groups.metadata], ports)
-    this.#metadata = metadata[0] as GroupClient
-    this.#groups = [...metadata, ...offset, ...data]
+    const gate = new VersionGate(program)
+    const clientsOf = (kind: MetaGroupKind, of: readonly Proposer[]): readonly GroupClient[] =>
+      createClients(kind, of, ports, { ...ports, gate })
+    const offset = clientsOf('offset', groups.offset)
+    const data = clientsOf('data', groups.data)
+    const [metadata] = clientsOf('metadata', [groups.metadata]) as [GroupClient]
+    this.#groups = [metadata, ...offset, ...data]
+    const signal = groups.signals?.metadata ?? new AppliedSignal()
+    this.#kv = new KvService(metadata, ports.clock, signal)
+    this.#nodes = new NodeService(metadata, gate, signal, groups.members, ports.crash)
     this.#sessions = new SessionService(data, offset, this.#logger)
-    this.#retained = new RetainedService(data)
+    this.#retained = new RetainedService(data, ports, groups.signals?.data ?? [])
     this.delayed = new DelayedService(data)
     this.exclusive = new ExclusiveService(data, (keys) => this.#sessions.livingUids(keys))
     ports.metrics.gauge('meta_retained_messages', 'Retained messages, expired ones counted until they are collected.', () =>
@@ -76,8 +91,7 @@ export class MetaService implements MetaClient, Component {
 
   async start(): Promise<void> {
     await this.#retained.start()
-    const cursors = await this.#sessions.collectCursors()
-    if (cursors > 0) this.#logger.log('info', 'removed the cursors of sessions that had ended', { sessions: cursors })
+    await this.#collectCursors()
     this.#state = 'started'
     this.#scheduleCollection()
   }
@@ -85,6 +99,9 @@ export class MetaService implements MetaClient, Component {
   async stop(): Promise<void> {
     this.#state = 'stopping'
     this.#timer?.cancel()
+    this.#kv.stop()
+    this.#nodes.stop()
+    this.#retained.stop()
     await Promise.all([this.#collecting, ...this.#groups.map((group) => group.stop())])
   }
 
@@ -92,8 +109,17 @@ export class MetaService implements MetaClient, Component {
     return this.#state === 'started' ? undefined : `the meta service is ${this.#state === 'new' ? 'starting' : 'stopping'}`
   }
 
-  async registerNode(node: number, nowMs: number): Promise<BrokerIdentity> {
-    return { node, bootEpoch: await this.#metadata.submit(registerNode(node, nowMs)) }
+  get kv(): KvClient {
+    return this.#kv
+  }
+
+  registerNode(node: number, nowMs: number): Promise<BrokerIdentity> {
+    return this.#nodes.register(node, nowMs)
+  }
+
+  /** For when a member has left the cluster: the others may know more than it did. */
+  raiseClusterVersion(): Promise<void> {
+    return this.#nodes.raiseClusterVersion()
   }
 
   openSession(request: OpenSessionRequest): Promise<OpenedSession> {
@@ -155,8 +181,15 @@ export class MetaService implements MetaClient, Component {
     })
   }
 
+  async #collectCursors(): Promise<void> {
+    const cursors = await this.#sessions.collectCursors()
+    if (cursors > 0) this.#logger.log('info', 'removed the cursors of sessions that had ended', { sessions: cursors })
+  }
+
+  /** Each part of it is done by the node that leads the group concerned. */
   async #collect(): Promise<void> {
     try {
+      await this.#collectCursors()
       await this.#retained.collect(this.#ports.clock.realtime(), () => this.#state === 'stopping')
       await this.exclusive.collect(() => this.#state === 'stopping')
     } catch (error) {
@@ -168,10 +201,15 @@ export class MetaService implements MetaClient, Component {
   }
 }
 
-function clientsOf(kind: MetaGroupKind, groups: readonly Proposer[], ports: MetaPorts): readonly GroupClient[] {
+function createClients(
+  kind: MetaGroupKind,
+  groups: readonly Proposer[],
+  ports: MetaPorts,
+  shared: GroupClientPorts,
+): readonly GroupClient[] {
   const counters = {
     commands: ports.metrics.counter('meta_commands_total', 'Commands proposed to the meta groups.', { kind }),
     entries: ports.metrics.counter('meta_entries_total', 'Raft entries that the commands were packed into.', { kind }),
   }
-  return groups.map((group) => new GroupClient(group, ports.kv, counters))
+  return groups.map((group) => new GroupClient(group, shared, counters))
 }

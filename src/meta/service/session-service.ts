@@ -25,6 +25,8 @@ export class SessionService {
   readonly #data: readonly GroupClient[]
   readonly #offset: readonly GroupClient[]
   readonly #logger: Logger
+  /** Offset groups whose leftovers were collected under this leadership: a crash of this process is what would leave more. */
+  readonly #collected = new Set<GroupClient>()
 
   constructor(data: readonly GroupClient[], offset: readonly GroupClient[], logger: Logger) {
     this.#data = data
@@ -87,19 +89,21 @@ export class SessionService {
 
   /**
    * Removes cursors whose session has ended, which a crash between the two writes leaves behind. Harmless while sessions come and go: a cursor seen
-   * first belongs to a session that began before, and is found by the scan that follows unless it has ended. Resolves with how many there were.
+   * first belongs to a session that began before, and is found by the scan that follows unless it has ended. Done once by each leader of an offset
+   * group, for its own. Resolves with how many there were.
    */
   async collectCursors(): Promise<number> {
     const uids = new Set<number>()
-    for (const group of this.#offset) {
+    for (const group of this.#collected) if (!group.leads) this.#collected.delete(group)
+    const owed = this.#offset.filter((group) => group.leads && !this.#collected.has(group))
+    for (const group of owed) {
       await group.barrier()
       await scanRange(group.kv, group.keys.cursorHolders(), ({ key }) => {
         uids.add(uidOfHolder(key))
         return true
       })
     }
-    if (uids.size === 0) return 0
-    for (const group of this.#data) {
+    for (const group of uids.size === 0 ? [] : this.#data) {
       await group.barrier()
       await scanRange(group.kv, group.keys.sessions(), ({ value }) => {
         uids.delete(uidOfSession(value))
@@ -107,6 +111,7 @@ export class SessionService {
       })
     }
     for (const [group, part] of this.#byOffsetGroup([...uids], (uid) => uid)) await group.submit(forgetCursors(part))
+    for (const group of owed) this.#collected.add(group)
     return uids.size
   }
 

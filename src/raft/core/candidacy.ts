@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a replica comes to lead: when it stands for election, whom it asks, and what it answers to others who ask (R12-R18).
+import { must } from '#base/assert'
 import type { Answer } from './answer.ts'
 import type { Election } from './election.ts'
 import type { RaftLog } from './log.ts'
@@ -29,7 +30,7 @@ export class Candidacy {
     election.tick()
     // The only voter does not wait for a leader to be heard: there is no other that could lead.
     if (membership.isOnlyVoter) {
-      if (election.role === 'follower') this.campaign(false)
+      if (election.role !== 'candidate') this.campaign(false)
     } else if (election.isTimedOut && this.#mayStand) this.#preCampaign()
   }
 
@@ -41,7 +42,8 @@ export class Candidacy {
     const { term } = election
     outbox.sendAfterPersist({ kind: 'voteResponse', from: node, to: node, term, granted: true })
     const { lastIndex, lastTerm } = log
-    for (const to of this.#otherVoters(membership)) outbox.send({ kind: 'voteRequest', from: node, to, term, lastIndex, lastTerm, transfer })
+    for (const to of this.#otherVoters(membership))
+      outbox.send({ kind: 'voteRequest', from: node, to, term, lastIndex, lastTerm, transfer })
   }
 
   onPreVoteRequest({ from, term, lastIndex, lastTerm }: PreVoteRequest): void {
@@ -49,12 +51,17 @@ export class Candidacy {
     const mayVote = term > election.term || (term === election.term && election.canVoteFor(from))
     const granted = mayVote && log.isCoveredBy(lastIndex, lastTerm)
     // Granted, it speaks of the term to come; refused, it teaches a candidate that is behind the term of now (R13).
-    answer({ kind: 'preVoteResponse', from: node, to: from, term: granted ? term : election.term, granted })
+    const { commit } = log
+    const commitTerm = must(log.term(commit), 'the term of the commit index is known')
+    answer({ kind: 'preVoteResponse', from: node, to: from, term: granted ? term : election.term, granted, commit, commitTerm })
   }
 
-  onPreVoteResponse({ from, term, granted }: PreVoteResponse): void {
-    const { election, membership } = this.#options
+  onPreVoteResponse({ from, term, granted, commit, commitTerm }: PreVoteResponse): void {
+    const { log, election, membership } = this.#options
     if (election.role !== 'preCandidate' || (granted && term !== election.term + 1)) return
+    // What is committed is so whoever says it. Without this, voters that have been removed could refuse a candidate for ever that has in its
+    // log, and does not know to be committed, the change which removed them.
+    if (log.term(commit) === commitTerm) log.commitTo(commit)
     const result = election.count(from, granted, membership.voters)
     if (result === 'won') this.campaign(false)
     else if (result === 'lost') election.stepDown()

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a change of the membership is, its bytes in the log, and what it makes of a configuration (R32).
-import { readUint64, writeUint64 } from '#base/bytes'
+
 import { assert, must } from '#base/assert'
+import { readUint64, writeUint64 } from '#base/bytes'
 import { type ConfState, NODE_NONE, type NodeId } from './message.ts'
 
 /** 'addLearner' of a voter takes its vote away; 'remove' is of either. */

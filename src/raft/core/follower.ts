@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a replica does with the entries, commit indexes and snapshots of the leader of its term (R19-R25, R41).
 import { assert } from '#base/assert'
-import type { Answer } from './answer.ts'
+import { type Answer, acknowledgement } from './answer.ts'
+import { isMember } from './conf-change.ts'
 import type { RaftLog } from './log.ts'
 import type { Membership } from './membership.ts'
-import { isMember } from './conf-change.ts'
 import type { AppendRequest, AppendResponse, HeartbeatRequest, LogIndex, NodeId, SnapshotOffer, Term } from './message.ts'
 import type { Outbox } from './outbox.ts'
 
@@ -26,8 +26,14 @@ export class Follower {
   onAppendRequest({ from, term, previousIndex, previousTerm, entries, commit, sequence }: AppendRequest): void {
     const { log, answer } = this.#options
     // Everything up to the commit index is the same in every log: no need to look, and nothing there that could be replaced.
-    if (previousIndex < log.commit) return answer(this.#accepted(from, term, log.commit, sequence))
-    if (log.term(previousIndex) !== previousTerm) return answer(this.#refused(from, term, previousIndex, previousTerm, sequence))
+    if (previousIndex < log.commit) {
+      answer(this.#accepted(from, term, log.commit, sequence))
+      return
+    }
+    if (log.term(previousIndex) !== previousTerm) {
+      answer(this.#refused(from, term, previousIndex, previousTerm, sequence))
+      return
+    }
     assert(entries.length === 0 || entries[0]?.index === previousIndex + 1, 'entries follow on the one that they are said to follow')
     this.#accept(entries)
     const verified = previousIndex + entries.length
@@ -37,7 +43,10 @@ export class Follower {
 
   onHeartbeatRequest({ from, term, commit, readRound }: HeartbeatRequest): void {
     const { node, log, outbox } = this.#options
-    assert(commit <= log.lastIndex, 'this replica has lost log that it acknowledged: it must not go on, and not come back under its old name (R25)')
+    assert(
+      commit <= log.lastIndex,
+      'this replica has lost log that it acknowledged: it must not go on, and not come back under its old name (R25)',
+    )
     log.commitTo(commit)
     // Says only that this replica knows of no later leader, which needs nothing durable.
     outbox.send({ kind: 'heartbeatResponse', from: node, to: from, term, readRound })
@@ -67,7 +76,7 @@ export class Follower {
   }
 
   #accepted(to: NodeId, term: Term, index: LogIndex, sequence: number): AppendResponse {
-    return { kind: 'appendResponse', from: this.#options.node, to, term, index, rejected: false, hintIndex: 0, hintTerm: 0, sequence }
+    return acknowledgement(this.#options.node, to, term, index, sequence)
   }
 
   /** Tells up to where the logs may be equal: entries here that are later than the leader's at that place cannot be (R24). */

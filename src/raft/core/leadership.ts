@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a replica does while it leads: heartbeats, reads, changes of the membership, handing over, and stepping down when it is cut off.
+
+import { type ConfChange, changedConf, encodeConfChange, LEAVE_JOINT } from './conf-change.ts'
 import type { Election } from './election.ts'
-import { changedConf, type ConfChange, encodeConfChange, LEAVE_JOINT } from './conf-change.ts'
 import type { RaftLog } from './log.ts'
 import type { Membership } from './membership.ts'
 import type { AppendResponse, LogIndex, NodeId } from './message.ts'
+import type { RaftTiming } from './options.ts'
 import type { Outbox } from './outbox.ts'
-import type { RaftTiming } from './raft-core.ts'
 import { type ReadNumber, ReadQueue } from './read-index.ts'
 import type { Replication } from './replication.ts'
 import { Transfer } from './transfer.ts'
@@ -81,7 +82,10 @@ export class Leadership {
   onAppendResponse(response: AppendResponse): void {
     const { log, replication } = this.#options
     const { from } = response
-    if (response.rejected) return replication.reject(from, response)
+    if (response.rejected) {
+      replication.reject(from, response)
+      return
+    }
     if (replication.acknowledge(from, response.index)) this.#committed()
     if (from === this.#transfer.to && replication.progress(from)?.match === log.lastIndex) this.#sendTimeoutNow(from)
   }
@@ -126,14 +130,13 @@ export class Leadership {
 
   /** A change of the membership has taken effect. Whether this replica may still lead. */
   membersChanged(): boolean {
-    const { node, membership, replication } = this.#options
+    const { membership, replication } = this.#options
     if (!membership.isVoter) {
       // The others learn that the change is committed, so that none of them needs this replica to be elected.
       replication.heartbeat(this.reads.round)
       return false
     }
-    const { to } = this.#transfer
-    if (to !== node && !membership.conf.voters.includes(to)) this.#transfer.end()
+    if (!membership.conf.voters.includes(this.#transfer.to)) this.#transfer.end()
     replication.membersChanged()
     // Of fewer voters, a majority may already have what the majority of more had not.
     if (replication.commit()) this.#committed()
@@ -156,10 +159,7 @@ export class Leadership {
   flush(): void {
     const { replication } = this.#options
     if (replication.isDirty) replication.flush()
-    if (this.reads.needsRound) {
-      replication.heartbeat(this.reads.nextRound())
-      this.#confirmReads()
-    }
+    if (this.reads.needsRound) replication.heartbeat(this.reads.nextRound())
   }
 
   get hasOutput(): boolean {
@@ -173,6 +173,7 @@ export class Leadership {
   }
 
   #confirmReads(): void {
+    if (!this.reads.isAsking) return
     const { membership, replication } = this.#options
     // The only voter is the quorum that confirms its leadership, and needs no round for it.
     const own = membership.isOnlyVoter ? Number.MAX_SAFE_INTEGER : this.reads.round

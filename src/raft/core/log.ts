@@ -42,7 +42,7 @@ export class RaftLog {
   #applied: LogIndex
   /** The beginning of the log that a snapshot has given it, while the state machine does not have that snapshot yet. */
   #installing: LogStart | undefined
-  /** min(stable, applied): what need not be in memory. */
+  /** What need not be in memory: at least min(stable, applied). */
   #releasedIndex: LogIndex
   #windowBytes = 0
   #uncommittedBytes = 0
@@ -246,8 +246,24 @@ export class RaftLog {
     this.#trim()
   }
 
+  /** Lets go of what is durable, committed and not applied, as far as it weighs more than `bytesMax`: it is read from the store when it is applied. */
+  shrink(bytesMax: number): void {
+    const to = Math.min(this.#stableIndex, this.#commit)
+    while (this.#windowBytes > bytesMax && this.#window.first <= to) {
+      const { index, data } = this.#window.shift()
+      if (index <= this.#releasedIndex) this.#trailingBytes -= entryCostBytes(data)
+      else {
+        this.#windowBytes -= entryCostBytes(data)
+        this.#releasedIndex = index
+      }
+    }
+  }
+
   #push(entry: Entry): void {
-    assert(entry.index === this.#lastIndex + 1 && Number.isSafeInteger(entry.index), 'entries follow on each other, below the end of the safe integers')
+    assert(
+      entry.index === this.#lastIndex + 1 && Number.isSafeInteger(entry.index),
+      'entries follow on each other, below the end of the safe integers',
+    )
     this.#window.push(entry)
     this.#lastIndex = entry.index
     this.#windowBytes += entryCostBytes(entry.data)

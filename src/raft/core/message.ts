@@ -74,6 +74,9 @@ export interface PreVoteResponse extends Envelope {
   /** Granted, that of the request; refused, the voter's own. */
   readonly term: Term
   readonly granted: boolean
+  /** What the voter knows to be committed. A candidate that has this entry, and did not know, may lack a change of the membership. */
+  readonly commit: LogIndex
+  readonly commitTerm: Term
 }
 
 /** A candidate asks for a vote. It has one if its log is at least as complete as the voter's (R12). */

@@ -2,67 +2,34 @@
 // One replica of one group: takes messages, ticks and proposals, and says through `ready` what must become durable, and through `takeOutput`
 // what may be sent at once (R1). No clock, no promise, no I/O: the same inputs always give the same outputs.
 import { assert, assertNever } from '#base/assert'
+import { acknowledgement } from './answer.ts'
 import { Candidacy } from './candidacy.ts'
 import type { ConfChange } from './conf-change.ts'
 import { Election, type Role } from './election.ts'
 import { Follower } from './follower.ts'
 import { Leadership } from './leadership.ts'
-import { type CommittedPage, entryCostBytes, RaftLog, type StableTerms } from './log.ts'
+import { type CommittedPage, entryCostBytes, RaftLog } from './log.ts'
 import { Membership } from './membership.ts'
-import { type ConfState, type Entry, type HardState, type LogIndex, type LogStart, type Message, NODE_NONE, type NodeId, type Term } from './message.ts'
+import {
+  type ConfState,
+  type Entry,
+  INDEX_NONE,
+  type LogIndex,
+  type LogStart,
+  type Message,
+  NODE_NONE,
+  type NodeId,
+  type Term,
+} from './message.ts'
+import { isFromLeader, raisesTerm } from './message-kind.ts'
+import type { ProposeOutcome, RaftCoreOptions, RaftLimits, RaftTiming, ReadOutcome } from './options.ts'
 import { Outbox, type Output } from './outbox.ts'
-import type { ReadNumber, ReadResult } from './read-index.ts'
+import type { ReadResult } from './read-index.ts'
 import { Persisted, type Ready } from './ready.ts'
-import { Replication, type ReplicationLimits } from './replication.ts'
+import { Replication } from './replication.ts'
 
+export type { ProposeOutcome, RaftCoreOptions, RaftLimits, RaftTiming, ReadOutcome, RefusedReason } from './options.ts'
 export type { EntryLoad, Output } from './outbox.ts'
-
-/** Bounds on what a group may hold (R9). Bytes count data and a fixed cost for each entry. */
-export interface RaftLimits extends ReplicationLimits {
-  /** Proposed and not yet committed. One proposal is always let in, whatever its size. */
-  readonly uncommittedBytesMax: number
-  /** In memory because not yet durable or not yet applied: a state machine that is slow holds back its proposers (M8). */
-  readonly windowBytesMax: number
-  /** Durable and applied, and kept in memory for followers that are a little behind (R42). Nothing is kept while there are none. */
-  readonly trailingBytes: number
-  /** Reads waiting for their index. */
-  readonly readsMax: number
-}
-
-/** In ticks. */
-export interface RaftTiming {
-  /** A follower waits for a leader for at least as long, and for less than twice as long (R16). A leader that no majority has answered for as long steps down. */
-  readonly electionTicks: number
-  readonly heartbeatTicks: number
-}
-
-export interface RaftCoreOptions {
-  readonly node: NodeId
-  readonly hardState: HardState
-  readonly start: LogStart
-  readonly lastIndex: LogIndex
-  /** What the state machine covers. */
-  readonly applied: LogIndex
-  /** The changes of the membership in the log, in order. */
-  readonly confEntries: readonly Entry[]
-  readonly stable: StableTerms
-  readonly limits: RaftLimits
-  readonly timing: RaftTiming
-  /** A whole number from `min` to `max`, both included (R2). */
-  readonly random: (min: number, max: number) => number
-}
-
-/** 'overLimit': too much is unfinished. 'transferring': leadership is being handed over. The others are of changes of the membership. */
-export type RefusedReason = 'notLeader' | 'overLimit' | 'transferring' | 'confPending' | 'termNotCommitted' | 'confInvalid'
-
-/** 'appended' promises nothing: the proposal counts when an entry of this index and term is applied. */
-export type ProposeOutcome =
-  | { readonly kind: 'appended'; readonly index: LogIndex; readonly term: Term }
-  | { readonly kind: 'refused'; readonly reason: RefusedReason }
-
-export type ReadOutcome =
-  | { readonly kind: 'accepted'; readonly read: ReadNumber }
-  | { readonly kind: 'refused'; readonly reason: 'notLeader' | 'overLimit' }
 
 const NOT_LEADER = Object.freeze({ kind: 'refused', reason: 'notLeader' } as const)
 const OVER_LIMIT = Object.freeze({ kind: 'refused', reason: 'overLimit' } as const)
@@ -86,7 +53,10 @@ export class RaftCore {
 
   constructor(options: RaftCoreOptions) {
     const { node, hardState, start, lastIndex, applied, confEntries, stable, limits, timing, random } = options
-    assert(timing.heartbeatTicks > 0 && timing.electionTicks > timing.heartbeatTicks, 'a leader is heard several times before it is missed (R16)')
+    assert(
+      timing.heartbeatTicks > 0 && timing.electionTicks > timing.heartbeatTicks,
+      'a leader is heard several times before it is missed (R16)',
+    )
     this.#node = node
     this.#limits = limits
     this.#timing = timing
@@ -141,9 +111,19 @@ export class RaftCore {
     return this.#log.lastIndex
   }
 
+  /** A snapshot has taken the place of the log, and is not yet in the state machine. */
+  get isInstalling(): boolean {
+    return this.#log.installing !== undefined
+  }
+
   /** Known to be durable here up to this entry. */
   get stableIndex(): LogIndex {
     return this.#log.stableIndex
+  }
+
+  /** Of an entry from the start of the log to its end; undefined outside. */
+  termAt(index: LogIndex): Term | undefined {
+    return this.#log.term(index)
   }
 
   /** Leads, and the first entry of its term is applied: so are all entries of earlier terms (R20). */
@@ -158,7 +138,7 @@ export class RaftCore {
 
   /** Whether time matters to this replica. Who is alone in its group waits for nobody, except that somebody must make it begin. */
   get needsTicks(): boolean {
-    return !this.#membership.isAlone || this.role === 'follower'
+    return !this.#membership.isAlone || this.role === 'follower' || this.role === 'preCandidate'
   }
 
   /** Time has passed. */
@@ -182,24 +162,30 @@ export class RaftCore {
     }
     switch (message.kind) {
       case 'preVoteRequest':
-        return this.#candidacy.onPreVoteRequest(message)
+        this.#candidacy.onPreVoteRequest(message)
+        return
       case 'preVoteResponse':
-        return this.#candidacy.onPreVoteResponse(message)
+        this.#candidacy.onPreVoteResponse(message)
+        return
       case 'voteRequest':
-        return this.#candidacy.onVoteRequest(message)
+        this.#candidacy.onVoteRequest(message)
+        return
       case 'voteResponse':
         if (this.#candidacy.onVoteResponse(message)) this.#leadership.begin()
         return
       case 'appendRequest':
         this.#election.acceptLeader(message.from)
-        return this.#follower.onAppendRequest(message)
+        this.#follower.onAppendRequest(message)
+        return
       case 'heartbeatRequest':
         this.#election.acceptLeader(message.from)
-        return this.#follower.onHeartbeatRequest(message)
+        this.#follower.onHeartbeatRequest(message)
+        return
       case 'snapshotOffer':
         this.#election.acceptLeader(message.from)
         this.#follower.onSnapshotOffer(message)
-        return this.#keepTrailing()
+        this.#keepTrailing()
+        return
       case 'appendResponse':
         if (this.role === 'leader') this.#leadership.onAppendResponse(message)
         return
@@ -312,7 +298,8 @@ export class RaftCore {
     const entries = log.handOut()
     const { lastIndex, lastTerm } = log
     // The leader counts itself only once its own write is durable (R6).
-    if (this.role === 'leader' && entries.length > 0) this.#outbox.sendAfterPersist(this.#ownAcknowledgement(lastIndex))
+    if (this.role === 'leader' && entries.length > 0)
+      this.#outbox.sendAfterPersist(acknowledgement(this.#node, this.#node, this.term, lastIndex, 0))
     const start = this.#persisted.changedStart(log.start)
     this.#inFlight = {
       entries,
@@ -337,6 +324,8 @@ export class RaftCore {
     // In a later term the entry at that index may have been replaced and come back. Every ready tells the end of the log, so
     // that the first one of the later term makes up for what is dropped here (R7).
     if (ready.term === this.term) this.#log.stableTo(ready.lastIndex, ready.lastTerm)
+    // A leader whose state machine is behind refuses proposals (M8). A follower cannot, and reads what it applies from the store instead.
+    if (this.role !== 'leader') this.#log.shrink(this.#limits.windowBytesMax)
     for (const message of ready.messagesAfterPersist) if (message.to === this.#node) this.step(message)
   }
 
@@ -383,34 +372,9 @@ export class RaftCore {
 
   /** Of an older term: among others, this replica's own acknowledgements from before a change of term (R7). */
   #onStale(message: Message): void {
-    switch (message.kind) {
-      case 'appendRequest':
-      case 'heartbeatRequest':
-      case 'snapshotOffer':
-        // A leader that this replica has left behind learns the later term, or it could never lead this replica again (R15).
-        return this.#answer({
-          kind: 'appendResponse',
-          from: this.#node,
-          to: message.from,
-          term: this.term,
-          index: 0,
-          rejected: false,
-          hintIndex: 0,
-          hintTerm: 0,
-          sequence: 0,
-        })
-      case 'preVoteRequest':
-        return this.#candidacy.onPreVoteRequest(message)
-      case 'preVoteResponse':
-      case 'voteRequest':
-      case 'voteResponse':
-      case 'appendResponse':
-      case 'heartbeatResponse':
-      case 'timeoutNow':
-        return
-      default:
-        assertNever(message)
-    }
+    // A leader that this replica has left behind learns the later term, or it could never lead this replica again (R15).
+    if (isFromLeader(message)) this.#answer(acknowledgement(this.#node, message.from, this.term, INDEX_NONE, 0))
+    else if (message.kind === 'preVoteRequest') this.#candidacy.onPreVoteRequest(message)
   }
 
   #answer(message: Message): void {
@@ -439,22 +403,4 @@ export class RaftCore {
   #keepTrailing(): void {
     this.#log.keepTrailing(this.#membership.isAlone ? 0 : this.#limits.trailingBytes)
   }
-
-  #ownAcknowledgement(index: LogIndex): Message {
-    return {
-      kind: 'appendResponse',
-      from: this.#node,
-      to: this.#node,
-      term: this.term,
-      index,
-      rejected: false,
-      hintIndex: 0,
-      hintTerm: 0,
-      sequence: 0,
-    }
-  }
 }
-
-/** Pre-votes speak of terms that nobody has opened yet (R13). */
-const raisesTerm = (message: Message): boolean =>
-  message.kind !== 'preVoteRequest' && !(message.kind === 'preVoteResponse' && message.granted)

@@ -44,6 +44,11 @@ export class ReadQueue {
     return this.#round
   }
 
+  /** Whether reads wait for a round to be answered. */
+  get isAsking(): boolean {
+    return this.#asked.length > 0
+  }
+
   /** Whether reads have come since the last round was sent. */
   get needsRound(): boolean {
     const last = this.#asked.at(-1)

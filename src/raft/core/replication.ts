@@ -128,7 +128,7 @@ export class Replication {
     const { membership, node } = this.#options
     const isHeard = (voter: NodeId): boolean => {
       const progress = this.#progress.get(voter)
-      return voter === node || (progress !== undefined && progress.heard && !progress.isForgetful)
+      return voter === node || (progress?.heard === true && !progress.isForgetful)
     }
     const result = voteResult(membership.voters, isHeard)
     for (const progress of this.#progress.values()) progress.heard = false
@@ -154,13 +154,11 @@ export class Replication {
     const first = entries[0]
     const last = entries.at(-1)
     if (progress === undefined || first === undefined || last === undefined || progress.loadingFrom !== first.index) return
-    // Read before the log was replaced, in an earlier term of leadership.
-    if (log.term(last.index) !== last.term) return
     progress.endLoad()
     this.#isDirty = true
-    // An acknowledgement may have come meanwhile that says it has them already.
+    // An acknowledgement may have come meanwhile that says it has them already, or the log may have been compacted or replaced.
     const isWanted = progress.next === first.index && !progress.isPaused && !progress.isFull(limits)
-    if (isWanted && log.term(first.index - 1) !== undefined) this.#send(to, progress, entries)
+    if (isWanted && log.term(first.index - 1) !== undefined && log.term(last.index) === last.term) this.#send(to, progress, entries)
   }
 
   /** It is tried again when the replica is heard. */
@@ -194,7 +192,10 @@ export class Replication {
     const { log, limits, outbox } = this.#options
     while (!progress.isPaused) {
       const { next } = progress
-      if (next <= log.start.index) return this.#startSnapshot(to, progress)
+      if (next <= log.start.index) {
+        this.#startSnapshot(to, progress)
+        return
+      }
       const hasNews = next <= log.lastIndex && !progress.isFull(limits)
       // A probe asks first and reads later: what it asks for may turn out not to be needed.
       if (hasNews && next < log.heldFrom && progress.state === 'replicate') {

@@ -15,6 +15,8 @@ export interface ForwarderOptions {
   readonly answerTicks: number
   /** Requests under way, for the limit on them (R9). */
   readonly requestsMax: number
+  /** Requests are numbered from here: drawn, so that those of an earlier process of this node are not taken for these. */
+  readonly firstRequest: RequestNumber
 }
 
 export interface ReadWaiter {
@@ -48,11 +50,12 @@ export class Forwarder {
   readonly #forwarded = new Map<RequestNumber, ForwardedProposal>()
   readonly #reads = new Map<RequestNumber, ForwardedRead>()
   readonly #replies = new Map<LogIndex, AppliedReply>()
-  #lastRequest: RequestNumber = 0
+  #lastRequest: RequestNumber
   #tick = 0
 
   constructor(options: ForwarderOptions) {
     this.#options = options
+    this.#lastRequest = options.firstRequest - 1
   }
 
   get count(): number {

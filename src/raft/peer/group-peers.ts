@@ -6,7 +6,7 @@ import type { Entry, GroupId, LogIndex, NodeId } from '../core/message.ts'
 import type { PendingProposals, ProposalWaiter } from '../pending-proposals.ts'
 import type { ReadWaiters } from '../read-waiters.ts'
 import type { StateMachine } from '../state-machine.ts'
-import type { PeerMessage, PeerRefusal, ProposeResponse, ReadResponse } from '../wire/peer-message.ts'
+import type { PeerMessage, PeerRefusal, ProposeRequest, ProposeResponse, ReadResponse, RequestNumber } from '../wire/peer-message.ts'
 import { Forwarder } from './forwarder.ts'
 import { StateHashes } from './state-hashes.ts'
 
@@ -37,21 +37,29 @@ export interface GroupPeersOptions {
   readonly reads: ReadWaiters
   readonly answerTicks: number
   readonly requestsMax: number
+  /** An integer in [min, max]. */
+  readonly random: (min: number, max: number) => number
 }
+
+/** Numbers of requests begin anywhere below this, and so many below the latest are repeats of earlier ones. */
+const FIRST_REQUEST_MAX = 2 ** 47
+const REPEATS_SPAN = 2 ** 24
 
 export class GroupPeers {
   readonly link: PeerLink
   readonly #options: GroupPeersOptions
   readonly #forwarder: Forwarder
   readonly #hashes: StateHashes
+  /** The latest command that each node has handed over. */
+  readonly #lastProposed = new Map<NodeId, RequestNumber>()
 
   constructor(options: GroupPeersOptions) {
-    const { group, machine, link, proposals, answerTicks, requestsMax } = options
+    const { group, machine, link, proposals, answerTicks, requestsMax, random } = options
     this.link = link
     this.#options = options
     this.#hashes = new StateHashes(group, machine)
     const send = (to: NodeId, message: PeerMessage): void => link.send(to, message)
-    this.#forwarder = new Forwarder({ group, proposals, send, answerTicks, requestsMax })
+    this.#forwarder = new Forwarder({ group, proposals, send, answerTicks, requestsMax, firstRequest: random(1, FIRST_REQUEST_MAX) })
   }
 
   /** Requests under way. */
@@ -86,7 +94,7 @@ export class GroupPeers {
     const { group } = this.#options
     switch (message.kind) {
       case 'proposeRequest':
-        this.link.send(from, { kind: 'proposeResponse', group, request: message.request, outcome: leading.proposeFor(message.data) })
+        this.#onProposeRequest(from, message, leading)
         break
       case 'proposeResponse':
         this.#forwarder.onProposeResponse(from, message, applied)
@@ -107,6 +115,14 @@ export class GroupPeers {
         this.#hashes.compare(message.index, message.hash, applied)
         break
     }
+  }
+
+  /** A transport may repeat what it carries: the command would be done twice, and what is said of the second would be believed of the first. */
+  #onProposeRequest(from: NodeId, { request, data }: ProposeRequest, leading: Leading): void {
+    const last = this.#lastProposed.get(from)
+    if (last !== undefined && request <= last && request > last - REPEATS_SPAN) return
+    this.#lastProposed.set(from, request)
+    this.link.send(from, { kind: 'proposeResponse', group: this.#options.group, request, outcome: leading.proposeFor(data) })
   }
 
   unreachable(node: NodeId): void {

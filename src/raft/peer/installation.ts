@@ -20,6 +20,7 @@ export class Installation {
   /** From when it was given out by the core until its write begins. */
   #ready: Ready | undefined
   #isInstalled = false
+  #isClearing = false
 
   constructor(options: InstallationOptions) {
     this.#options = options
@@ -27,6 +28,11 @@ export class Installation {
 
   get isUnderWay(): boolean {
     return this.#ready !== undefined
+  }
+
+  /** Another snapshot would get into the way of this one. */
+  get isBusy(): boolean {
+    return this.isUnderWay || this.#isClearing
   }
 
   /** `ready` has a snapshot. It is held back until its state is installed. */
@@ -40,7 +46,6 @@ export class Installation {
         applier.suspend()
         await link.install()
         if (applier.isHalted) return
-        applier.resume()
         this.#isInstalled = true
         onInstalled()
       })
@@ -55,8 +60,17 @@ export class Installation {
     return ready
   }
 
-  /** State and log are durably those of the snapshot. */
+  /** State and log are durably those of the snapshot. Not before that does the core know what is to be applied next. */
   done(): void {
-    this.#options.link.installed().catch((error: Error) => this.#options.crash(error))
+    const { applier, conditions, link, crash } = this.#options
+    applier.resume()
+    this.#isClearing = true
+    link
+      .installed()
+      .then(() => {
+        this.#isClearing = false
+        conditions.look()
+      })
+      .catch((error: Error) => crash(error))
   }
 }

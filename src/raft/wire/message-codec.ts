@@ -97,23 +97,29 @@ function putPeerMessage(sink: WireSink, peerMessage: PeerMessage): void {
   sink.uint(peerMessage.group)
   switch (peerMessage.kind) {
     case 'consensus':
-      return putMessage(sink, peerMessage.message)
+      putMessage(sink, peerMessage.message)
+      return
     case 'proposeRequest':
       sink.uint(peerMessage.request)
-      return sink.bytes(peerMessage.data)
+      sink.bytes(peerMessage.data)
+      return
     case 'proposeResponse':
       sink.uint(peerMessage.request)
-      return putProposeOutcome(sink, peerMessage.outcome)
+      putProposeOutcome(sink, peerMessage.outcome)
+      return
     case 'readRequest':
-      return sink.uint(peerMessage.request)
+      sink.uint(peerMessage.request)
+      return
     case 'readResponse':
       sink.uint(peerMessage.request)
-      return putReadOutcome(sink, peerMessage.outcome)
+      putReadOutcome(sink, peerMessage.outcome)
+      return
     case 'stateHash':
       sink.uint(peerMessage.index)
-      return sink.uint32(peerMessage.hash)
+      sink.uint32(peerMessage.hash)
+      return
     default:
-      return assertNever(peerMessage)
+      assertNever(peerMessage)
   }
 }
 
@@ -141,34 +147,45 @@ function putMessage(sink: WireSink, message: Message): void {
   switch (message.kind) {
     case 'preVoteRequest':
       sink.uint(message.lastIndex)
-      return sink.uint(message.lastTerm)
+      sink.uint(message.lastTerm)
+      return
     case 'preVoteResponse':
-      return putBoolean(sink, message.granted)
+      sink.uint(message.commit)
+      sink.uint(message.commitTerm)
+      putBoolean(sink, message.granted)
+      return
     case 'voteRequest':
       sink.uint(message.lastIndex)
       sink.uint(message.lastTerm)
-      return putBoolean(sink, message.transfer)
+      putBoolean(sink, message.transfer)
+      return
     case 'voteResponse':
-      return putBoolean(sink, message.granted)
+      putBoolean(sink, message.granted)
+      return
     case 'appendRequest':
       sink.uint(message.previousIndex)
       sink.uint(message.previousTerm)
       sink.uint(message.commit)
       sink.uint(message.sequence)
-      return putEntries(sink, message.entries)
+      putEntries(sink, message.entries)
+      return
     case 'appendResponse':
-      return putAppendResponse(sink, message)
+      putAppendResponse(sink, message)
+      return
     case 'heartbeatRequest':
       sink.uint(message.commit)
-      return sink.uint(message.readRound)
+      sink.uint(message.readRound)
+      return
     case 'heartbeatResponse':
-      return sink.uint(message.readRound)
+      sink.uint(message.readRound)
+      return
     case 'snapshotOffer':
-      return putOffer(sink, message)
+      putOffer(sink, message)
+      return
     case 'timeoutNow':
       return
     default:
-      return assertNever(message)
+      assertNever(message)
   }
 }
 
@@ -183,7 +200,7 @@ function takeMessage(reader: WireReader, kind: number, { from, to, term }: Envel
     case KIND.preVoteRequest:
       return { kind: 'preVoteRequest', from, to, term, lastIndex: reader.uint(), lastTerm: reader.uint() }
     case KIND.preVoteResponse:
-      return { kind: 'preVoteResponse', from, to, term, granted: takeBoolean(reader) }
+      return { kind: 'preVoteResponse', from, to, term, commit: reader.uint(), commitTerm: reader.uint(), granted: takeBoolean(reader) }
     case KIND.voteRequest:
       return { kind: 'voteRequest', from, to, term, lastIndex: reader.uint(), lastTerm: reader.uint(), transfer: takeBoolean(reader) }
     case KIND.voteResponse:
@@ -273,7 +290,10 @@ function takeConf(reader: WireReader): ConfState {
 }
 
 function putProposeOutcome(sink: WireSink, outcome: ProposeResponse['outcome']): void {
-  if (outcome.kind === 'refused') return sink.uint8(DONE + 1 + REFUSALS.indexOf(outcome.reason))
+  if (outcome.kind === 'refused') {
+    sink.uint8(DONE + 1 + REFUSALS.indexOf(outcome.reason))
+    return
+  }
   sink.uint8(DONE)
   sink.uint(outcome.index)
   sink.uint(outcome.term)
@@ -285,7 +305,10 @@ function takeProposeOutcome(reader: WireReader): ProposeResponse['outcome'] {
 }
 
 function putReadOutcome(sink: WireSink, outcome: ReadResponse['outcome']): void {
-  if (outcome.kind === 'refused') return sink.uint8(DONE + 1 + REFUSALS.indexOf(outcome.reason))
+  if (outcome.kind === 'refused') {
+    sink.uint8(DONE + 1 + REFUSALS.indexOf(outcome.reason))
+    return
+  }
   sink.uint8(DONE)
   sink.uint(outcome.index)
 }

@@ -11,9 +11,10 @@
 //   reads                                   the reads that are decided
 //   restart                                 the process ends and begins again
 import assert from 'node:assert/strict'
-import type { Entry, Message } from '../../../src/raft/core/message.ts'
+import type { Message } from '../../../src/raft/core/message.ts'
 import type { Ready } from '../../../src/raft/core/ready.ts'
 import { Replica, WIDE_LIMITS } from '../../unit/raft/core/replica.ts'
+import { describeEntry } from './describe.ts'
 
 type Options = ReadonlyMap<string, number>
 
@@ -139,9 +140,6 @@ function message(kind: string, from: number, term: number): Message {
       return assert.fail(`no message is called ${kind}`)
   }
 }
-
-const describeEntry = ({ term, index, kind, data }: Entry): string =>
-  `${term}:${index}(${kind === 'empty' ? 'empty' : data.toString().replaceAll('.', '')})`
 
 function describeReady(ready: Ready): readonly string[] {
   const { hardState, start, entries, messagesAfterPersist, mustSync } = ready

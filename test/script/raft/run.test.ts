@@ -4,13 +4,13 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { ClusterPlayer } from './cluster-play.ts'
 import { Player } from './play.ts'
 
 const directory = fileURLToPath(new URL('../../../../test/script/raft/', import.meta.url))
 
 /** The script with the answers that the commands give now. */
-function replay(script: string): string {
-  const player = new Player()
+function replay(script: string, player: { play(command: string): string }): string {
   return script
     .trimEnd()
     .split('\n\n')
@@ -24,11 +24,18 @@ function replay(script: string): string {
     .concat('\n')
 }
 
-for (const name of readdirSync(directory).filter((file) => file.endsWith('.txt'))) {
-  test(`raft script ${name}`, () => {
-    const script = readFileSync(directory + name, 'utf8')
-    const played = replay(script)
-    if (process.env['UPDATE'] === '1') writeFileSync(directory + name, played)
-    else assert.equal(played, script)
-  })
+const STORIES = [
+  { folder: directory, newPlayer: () => new Player() },
+  { folder: `${directory}cluster/`, newPlayer: () => new ClusterPlayer() },
+]
+
+for (const { folder, newPlayer } of STORIES) {
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.txt'))) {
+    test(`raft script ${folder === directory ? '' : 'cluster/'}${name}`, () => {
+      const script = readFileSync(folder + name, 'utf8')
+      const played = replay(script, newPlayer())
+      if (process.env['UPDATE'] === '1') writeFileSync(folder + name, played)
+      else assert.equal(played, script)
+    })
+  }
 }

@@ -9,6 +9,7 @@ export class FakeGroup implements Proposer {
   readonly entries: Entry[] = []
   /** Proposals fail with it instead of being committed. */
   refusal: PlatformError | undefined
+  leads = true
   /** While true, nothing is applied. */
   held = false
   readonly #machine: StateMachine

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // An ordered key-value store in memory, for tests of what is built on the port.
-import { assert } from '#base/assert'
 import type { Kv, KvIterator, KvOperation, KvPair, KvRange } from '#base/port/kv'
 import { SortedMap } from '../../sim/sorted-map.ts'
 
@@ -11,6 +10,7 @@ export class MemoryKv implements Kv {
   /** Calls, for tests that count them. */
   readonly writes: { readonly operations: number; readonly sync: boolean }[] = []
   scans = 0
+  iterations = 0
 
   constructor(map = new SortedMap()) {
     this.#map = map
@@ -62,8 +62,26 @@ export class MemoryKv implements Kv {
     return pairs
   }
 
-  iterate(): KvIterator {
-    assert(false, 'no test here iterates')
+  iterate(range: KvRange): KvIterator {
+    this.iterations++
+    const view = this.#map.fork()
+    let { gte } = range
+    let left = range.limit ?? Number.POSITIVE_INFINITY
+    return {
+      next: async (count) => {
+        const pairs: KvPair[] = []
+        const wanted = Math.min(count, left)
+        view.walk(gte.toString('latin1'), range.lt.toString('latin1'), false, (key, value) => {
+          if (pairs.length < wanted) pairs.push({ key: Buffer.from(key, 'latin1'), value })
+          return pairs.length < wanted
+        })
+        const last = pairs.at(-1)
+        if (last !== undefined) gte = Buffer.concat([last.key, Buffer.of(0)])
+        left -= pairs.length
+        return pairs
+      },
+      close: async () => {},
+    }
   }
 
   async close(): Promise<void> {}

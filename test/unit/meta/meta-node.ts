@@ -5,7 +5,7 @@ import type { Logger } from '#base/port/logger'
 import type { Metrics } from '#base/port/metrics'
 import type { OpenSessionRequest, RetainedWrite } from '#contract/client/meta-client'
 import { type BrokerIdentity, type Cursor, EXPIRY_NEVER, type SessionKey, type Subscription, type Will } from '#contract/record/session'
-import { createMetaMachine, type MetaGroupKind, MetaService } from '#meta'
+import { AppliedSignal, createMetaMachine, type MetaGroupKind, MetaService, type ProgramVersion } from '#meta'
 import { FakeGroup } from './fake-group.ts'
 import { MemoryKv } from './memory-kv.ts'
 
@@ -62,15 +62,19 @@ export interface MetaNodeOptions {
   readonly kv?: MemoryKv
   readonly offsetGroups?: number
   readonly dataGroups?: number
+  readonly program?: ProgramVersion
+  readonly members?: () => readonly number[]
 }
 
 /** The service is not started. The machines' entries begin at index 1: a store of an earlier node is used for reading only. */
 export async function createMetaNode(options: MetaNodeOptions = {}): Promise<MetaNode> {
   const kv = options.kv ?? new MemoryKv()
+  const signal = new AppliedSignal()
   const groupsOf = (kind: MetaGroupKind, count: number): Promise<FakeGroup[]> =>
     Promise.all(
       Array.from({ length: count }, async (_, ordinal) => {
-        const machine = createMetaMachine(kind, FIRST_GROUP[kind] + ordinal, ordinal, count, kv)
+        const heard = kind === 'metadata' ? signal : new AppliedSignal()
+        const machine = createMetaMachine(kind, FIRST_GROUP[kind] + ordinal, ordinal, count, kv, heard)
         const applied = await machine.open()
         const group = new FakeGroup(FIRST_GROUP[kind] + ordinal, machine)
         for (let index = 1; index <= applied; index++) group.entries.push({ index, term: 1, kind: 'empty', data: Buffer.alloc(0) })
@@ -81,7 +85,15 @@ export async function createMetaNode(options: MetaNodeOptions = {}): Promise<Met
   const offset = await groupsOf('offset', options.offsetGroups ?? 1)
   const data = await groupsOf('data', options.dataGroups ?? 1)
   const clock = new StoppedClock()
-  const service = new MetaService({ kv, clock, logger: SILENT, metrics: UNCOUNTED }, { metadata, offset, data })
+  const crash = (reason: Error): never => {
+    throw reason
+  }
+  const ports = { kv, clock, logger: SILENT, metrics: UNCOUNTED, crash }
+  const service = new MetaService(
+    ports,
+    { metadata, offset, data, signals: { metadata: signal, data: [] }, ...(options.members && { members: options.members }) },
+    options.program,
+  )
   const groups = [metadata, ...offset, ...data]
   const idle = async (): Promise<void> => {
     // A command of one group may follow from a reply of another, a microtask or two later.

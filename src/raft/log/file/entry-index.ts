@@ -92,7 +92,11 @@ export class EntryIndex {
   /** The entries of one kind, ascending. */
   indexesOf(kind: number): readonly LogIndex[] {
     const indexes: LogIndex[] = []
-    for (let slot = this.#kinds.indexOf(kind, this.#head); slot >= 0 && slot < this.#head + this.#count; slot = this.#kinds.indexOf(kind, slot + 1)) {
+    for (
+      let slot = this.#kinds.indexOf(kind, this.#head);
+      slot >= 0 && slot < this.#head + this.#count;
+      slot = this.#kinds.indexOf(kind, slot + 1)
+    ) {
       indexes.push(this.#base + 1 + slot - this.#head)
     }
     return indexes

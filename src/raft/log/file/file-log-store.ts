@@ -10,8 +10,10 @@ import type { Entry, GroupId, LogIndex, Term } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
 import { type EncodedFrame, encodeFrame, sealFrame } from './append.ts'
 import { CleanEndFile } from './clean-end.ts'
-import { encodeSegmentHeader, FRAME, type LogPosition, RECORD, segmentName } from './frame.ts'
+import { encodeSegmentHeader, FRAME, type LogPosition, segmentName } from './frame.ts'
 import { GroupTable, type RecoveredLog } from './group-table.ts'
+import { IndexFiles } from './index-files.ts'
+import { IndexPages } from './index-pages.ts'
 import { readEntries } from './read.ts'
 import { recover } from './recover.ts'
 import { Segment, segmentAt } from './segment.ts'
@@ -19,7 +21,7 @@ import { Segment, segmentAt } from './segment.ts'
 export interface FileLogOptions {
   /** Where the files are, relative to the data directory. */
   readonly directory: string
-  /** Batches that one file holds before the next is begun; a larger batch has a file to itself. 64 MiB by default. */
+  /** Batches that one file holds before the next is begun; a larger batch has a file to itself. 64 MiB by default, 1 GiB at most. */
   readonly segmentBytes?: number
   /** Time without writes after which the log is marked durable on the disk. 10 ms by default. */
   readonly idleMs?: number
@@ -38,6 +40,8 @@ export class FileLogStore implements LogStore {
   readonly #idleMs: number
   readonly #freeBytesMin: number
   readonly #cleanEnd: CleanEndFile
+  readonly #indexes: IndexFiles
+  readonly #pages = new IndexPages()
   readonly #table = new GroupTable()
   /** Ascending and dense; the last one is written to. */
   #segments: Segment[] = []
@@ -65,6 +69,7 @@ export class FileLogStore implements LogStore {
     this.#idleMs = options.idleMs ?? IDLE_MS_DEFAULT
     this.#freeBytesMin = options.freeBytesMin ?? this.#segmentBytes
     this.#cleanEnd = new CleanEndFile(disk, options.directory)
+    this.#indexes = new IndexFiles(disk, options.directory)
   }
 
   async open(): Promise<readonly RecoveredGroup[]> {
@@ -73,7 +78,7 @@ export class FileLogStore implements LogStore {
     return this.#alone(async () => {
       await this.#disk.makeDirectory(this.#directory)
       const clean = await this.#cleanEnd.read()
-      const recovered = await recover(this.#disk, this.#directory, this.#table, clean)
+      const recovered = await recover(this.#disk, this.#directory, this.#table, clean, this.#indexes)
       this.#segments = recovered.segments
       this.#chain = recovered.chain
       this.#cleanEndStands = clean !== undefined
@@ -113,7 +118,7 @@ export class FileLogStore implements LogStore {
       const held = log === undefined ? 'nothing' : `(${log.entries.base}, ${log.entries.last}]`
       throw new PlatformError(ERROR_CODES.offsetOutOfRange, `read entries [${from}, ${to}) of group ${group}: the log holds ${held}`)
     }
-    return readEntries(this.#segments, log, from, to, bytesMax)
+    return readEntries({ segments: this.#segments, pages: this.#pages }, log, from, to, bytesMax)
   }
 
   pressure(): LogPressure {
@@ -137,6 +142,7 @@ export class FileLogStore implements LogStore {
       for (const segment of free) {
         await segment.retire()
         await this.#disk.remove(segment.path)
+        await this.#indexes.remove(segment)
       }
       await this.#disk.syncDirectory(this.#directory)
       this.#marked = false
@@ -161,8 +167,8 @@ export class FileLogStore implements LogStore {
     for (const group of groups) {
       const log = must(this.#table.get(group.group), 'a recovered group is in the table')
       const confEntries: Entry[] = []
-      for (const index of log.entries.indexesOf(RECORD.entryConf)) {
-        confEntries.push(...(await readEntries(this.#segments, log, index, index + 1, 0)))
+      for (const index of log.entries.confs()) {
+        confEntries.push(...(await readEntries({ segments: this.#segments, pages: this.#pages }, log, index, index + 1, 0)))
       }
       complete.push({ ...group, confEntries })
     }
@@ -195,7 +201,12 @@ export class FileLogStore implements LogStore {
         `the disk of ${this.#disk.fullPath(this.#directory)} has ${free} bytes free, and a new file of the log needs ${this.#freeBytesMin}: nothing of this write was written; free space or enlarge the disk, and start again`,
       )
     await this.#sync()
-    await this.#createSegment(this.#active.end)
+    const closed = this.#active
+    const chain = this.#chain
+    const index = this.#table.encodeIndex(closed, chain)
+    await this.#createSegment(closed.end)
+    await this.#indexes.write(closed, index)
+    assert(this.#table.adopt(closed, index, chain), 'an index that was just made is right')
   }
 
   async #createSegment(base: LogPosition): Promise<void> {
@@ -210,6 +221,7 @@ export class FileLogStore implements LogStore {
     this.#chain = chain
     const segment = new Segment(this.#disk, base, file, header.length + frame.length)
     segment.openingEnd = segment.size
+    segment.headerCrc = previous
     this.#segments.push(segment)
     this.#durable = segment.end
   }

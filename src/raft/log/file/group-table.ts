@@ -15,8 +15,10 @@ import {
   type Term,
 } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, RecoveredGroup } from '../../log-store.ts'
-import { EntryIndex } from './entry-index.ts'
 import { CONF_FIXED_BYTES, entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
+import { GroupEntries } from './group-entries.ts'
+import type { Segment } from './segment.ts'
+import { decodeIndex, encodeIndex } from './segment-index.ts'
 
 /** A group without what only the files have. */
 export type RecoveredLog = Omit<RecoveredGroup, 'confEntries'>
@@ -26,7 +28,7 @@ const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: 0, conf: C
 
 export class GroupLog {
   readonly group: GroupId
-  readonly entries = new EntryIndex()
+  readonly entries = new GroupEntries()
   hardState = HARD_STATE_NONE
   start = START_NONE
   /** The write that last named this group: a batch names it once. */
@@ -102,6 +104,23 @@ export class GroupTable {
     return this.#sorted().map(({ group, hardState, start }) => ({ group, entries: [], hardState, start }))
   }
 
+  /** The index of the segment that is written to, which is to be closed and whose last frame has the crc `chain`. */
+  encodeIndex({ base, size, headerCrc }: Segment, chain: number): Buffer {
+    return encodeIndex(
+      { base, size, headerCrc, chain },
+      this.#sorted().map(({ group, entries }) => ({ group, ...entries.describe(base) })),
+    )
+  }
+
+  /** Takes over the index of a closed segment. False, and nothing is changed, when it is not the index of that segment. */
+  adopt(segment: Segment, index: Buffer, chain: number): boolean {
+    const { base, size, headerCrc } = segment
+    const groups = decodeIndex(index, { base, size, headerCrc, chain })
+    if (groups === undefined) return false
+    for (const stored of groups) this.#obtain(stored.group).entries.adopt(segment, stored)
+    return true
+  }
+
   /** Ends a recovery. Returns what was recovered, or a sentence on entries that the log should hold and does not. */
   settle(): readonly RecoveredLog[] | string {
     const recovered: RecoveredLog[] = []
@@ -116,9 +135,7 @@ export class GroupTable {
   /** Position of the oldest entry that is needed; Infinity when there is none. */
   oldest(): LogPosition {
     let oldest = Number.POSITIVE_INFINITY
-    for (const { entries } of this.#groups.values()) {
-      if (entries.last > entries.base) oldest = Math.min(oldest, entries.position(entries.base + 1))
-    }
+    for (const { entries } of this.#groups.values()) oldest = Math.min(oldest, entries.firstPosition() ?? oldest)
     return oldest
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the files to the table of groups, verifying every byte (L26). All that can be wrong is found before anything is changed; what is then
+// From the files to the table of groups, verifying every byte of what may not be durable (L26); of closed segments their indexes vouch. All that can be wrong is found before anything is changed; what is then
 // changed may be interrupted anywhere and done again.
-import { must } from '#base/assert'
+import { assert, must } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Disk } from '#base/port/disk'
@@ -9,6 +9,7 @@ import type { CleanEnd } from './clean-end.ts'
 import { damaged } from './damage.ts'
 import { FRAME, type LogPosition, SEGMENT_HEADER_BYTES, SEGMENT_VERSION, segmentBase } from './frame.ts'
 import type { GroupTable, RecoveredLog } from './group-table.ts'
+import type { IndexFiles } from './index-files.ts'
 import { type Flaw, findWitness, inspectFrame, inspectSegmentHeader, isFlaw, Window } from './inspect.ts'
 import { Segment } from './segment.ts'
 
@@ -24,9 +25,15 @@ export interface Recovered {
   readonly marked: boolean
 }
 
-/** Reads the log of a directory into an empty table. Rejects with dataDamaged, having changed nothing, when bytes are not what was written. */
-export function recover(disk: Disk, directory: string, table: GroupTable, clean: CleanEnd | undefined): Promise<Recovered> {
-  return new Recovery(disk, directory, table, clean).run()
+/** Reads the log of a directory into an empty table: the last file, and the indexes of those before it, which are made again when they are not right. Rejects with dataDamaged, having changed nothing, when bytes are not what was written. */
+export function recover(
+  disk: Disk,
+  directory: string,
+  table: GroupTable,
+  clean: CleanEnd | undefined,
+  indexes: IndexFiles,
+): Promise<Recovered> {
+  return new Recovery(disk, directory, table, clean, indexes).run()
 }
 
 class Recovery {
@@ -34,6 +41,9 @@ class Recovery {
   readonly #directory: string
   readonly #table: GroupTable
   readonly #clean: CleanEnd | undefined
+  readonly #indexes: IndexFiles
+  /** Indexes that were missing, or not right. */
+  readonly #newIndexes: { readonly segment: Segment; readonly bytes: Buffer }[] = []
   /** All segments found, then those of the log. */
   #segments: Segment[] = []
   #chain: number | undefined
@@ -45,7 +55,8 @@ class Recovery {
   /** The last segment, if it was being created when the process ended. Nothing in it can have been promised. */
   #abandoned: Segment | undefined
 
-  constructor(disk: Disk, directory: string, table: GroupTable, clean: CleanEnd | undefined) {
+  constructor(disk: Disk, directory: string, table: GroupTable, clean: CleanEnd | undefined, indexes: IndexFiles) {
+    this.#indexes = indexes
     this.#disk = disk
     this.#directory = directory
     this.#table = table
@@ -57,7 +68,13 @@ class Recovery {
     const found = this.#segments
     try {
       this.#segments = withoutGaps(found)
-      for (const segment of this.#segments) await this.#scan(segment, segment === found[found.length - 1])
+      const closed = await this.#countClosed()
+      for (const [at, segment] of this.#segments.entries()) {
+        const next = at < closed ? this.#segments[at + 1] : undefined
+        if (next !== undefined && (await this.#adopt(segment, next))) continue
+        await this.#scan(segment, segment === found[found.length - 1])
+        if (next !== undefined) this.#close(segment)
+      }
       if (this.#abandoned !== undefined) this.#segments.pop()
       this.#checkEnds(found)
       const groups = this.#table.settle()
@@ -77,6 +94,36 @@ class Recovery {
     }
   }
 
+  /** How many segments are followed by one that was certainly begun: those before were complete and durable by then (L15). */
+  async #countClosed(): Promise<number> {
+    const last = this.#segments[this.#segments.length - 1]
+    if (last === undefined) return 0
+    const window = new Window(last.file, last.size)
+    const header = await inspectSegmentHeader(window)
+    const isBegun = !isFlaw(header) && !isFlaw(await inspectFrame(window, SEGMENT_HEADER_BYTES, { base: last.base, previous: header.crc }))
+    return Math.max(0, this.#segments.length - (isBegun ? 1 : 2))
+  }
+
+  /** Takes the index of a closed segment in place of its frames. False when the segment must be read: then that shows what is wrong. */
+  async #adopt(segment: Segment, next: Segment): Promise<boolean> {
+    const header = await inspectSegmentHeader(new Window(segment.file, Math.min(segment.size, SEGMENT_HEADER_BYTES)))
+    const nextHeader = await inspectSegmentHeader(new Window(next.file, Math.min(next.size, SEGMENT_HEADER_BYTES)))
+    if (isFlaw(header) || isFlaw(nextHeader) || header.version !== SEGMENT_VERSION || header.base !== segment.base) return false
+    if (this.#chain !== undefined && header.previous !== this.#chain) return false
+    const bytes = await this.#indexes.read(segment)
+    segment.headerCrc = header.crc
+    if (bytes === undefined || !this.#table.adopt(segment, bytes, nextHeader.previous)) return false
+    this.#chain = nextHeader.previous
+    return true
+  }
+
+  #close(segment: Segment): void {
+    const chain = must(this.#chain, 'a segment that was read has a last frame')
+    const bytes = this.#table.encodeIndex(segment, chain)
+    assert(this.#table.adopt(segment, bytes, chain), 'an index that was just made is right')
+    this.#newIndexes.push({ segment, bytes })
+  }
+
   async #scan(segment: Segment, isLast: boolean): Promise<void> {
     const window = new Window(segment.file, segment.size)
     const header = await inspectSegmentHeader(window)
@@ -90,6 +137,7 @@ class Recovery {
       throw damaged(segment.fullPath, 0, `the header is of the segment at ${header.base}: the file was renamed`)
     if (this.#chain !== undefined && header.previous !== this.#chain)
       throw damaged(segment.fullPath, 0, 'the file does not follow on the one before it')
+    segment.headerCrc = header.crc
     let chain = header.crc
     for (let offset = SEGMENT_HEADER_BYTES; offset < segment.size || offset === SEGMENT_HEADER_BYTES; ) {
       const frame = await inspectFrame(window, offset, { base: segment.base, previous: chain })
@@ -160,6 +208,8 @@ class Recovery {
     // Segments below the first that is needed were being removed when the process ended; they may have gaps.
     for (const segment of found) if (segment !== this.#abandoned && segment.base < this.#table.first) await this.#remove(segment)
     this.#segments = this.#segments.filter((segment) => segment.base >= this.#table.first)
+    for (const { segment, bytes } of this.#newIndexes) if (segment.base >= this.#table.first) await this.#indexes.write(segment, bytes)
+    await this.#indexes.removeOthers(this.#segments.slice(0, -1))
     await this.#disk.syncDirectory(this.#directory)
   }
 

@@ -10,8 +10,15 @@ export class Segment {
   /** The full path, for messages. */
   readonly fullPath: string
   readonly file: DiskFile
+  /** Where its index is, once it is closed. */
+  readonly indexPath: string
+  readonly #disk: Disk
+  /** Opened at first use. */
+  #index: Promise<DiskFile> | undefined
   /** Bytes of the file that belong to the log. */
   size: number
+  /** Crc of the file header. */
+  headerCrc = 0
   /** Offset after the opening frame. */
   openingEnd = 0
   #readers = 0
@@ -20,6 +27,8 @@ export class Segment {
   constructor(disk: Disk, base: LogPosition, file: DiskFile, size: number) {
     this.base = base
     this.path = file.path
+    this.indexPath = file.path.replace(/log$/, 'index')
+    this.#disk = disk
     this.fullPath = disk.fullPath(file.path)
     this.file = file
     this.size = size
@@ -41,14 +50,27 @@ export class Segment {
   }
 
   async unpin(): Promise<void> {
-    if (--this.#readers === 0 && this.#retired) await this.file.close()
+    if (--this.#readers === 0 && this.#retired) await this.#close()
+  }
+
+  /** Bytes of its index. Only while it is pinned. */
+  async readIndex(offset: number, length: number): Promise<Buffer> {
+    this.#index ??= this.#disk.open(this.indexPath, 'open')
+    const file = await this.#index
+    return await file.read(offset, length)
   }
 
   /** Closes the file, now or when its last reader is done. */
   async retire(): Promise<void> {
     if (this.#retired) return
     this.#retired = true
-    if (this.#readers === 0) await this.file.close()
+    if (this.#readers === 0) await this.#close()
+  }
+
+  async #close(): Promise<void> {
+    await this.file.close()
+    const index = await this.#index
+    await index?.close()
   }
 }
 

@@ -24,7 +24,7 @@ describe('configuration: layers', () => {
   it('nothing at all is a configuration: every key has a default', () => {
     const config = loaded({})
     assert.equal(config.mqtt.tcpPort, 1883)
-    assert.equal(config.mqtt.maxPacketSize, 1024 * 1024)
+    assert.equal(config.mqtt.maxPacketSize, 2 * 1024 * 1024)
     assert.equal(config.mqtt.connectTimeout, 15_000)
     assert.equal(config.mqtt.sessionExpiryMax, Number.POSITIVE_INFINITY)
     assert.equal(config.engine.retention.maxAge, 7 * 86_400_000)
@@ -145,7 +145,9 @@ describe('configuration: relations between keys', () => {
     ])
   })
 
-  it('a part of the roles is refused: nodes do not call each other yet', () => {
+  it('a part of the roles is refused, but for nodes that share metadata and do nothing else', () => {
     assert.match(refused({ settings: ['roles=meta'] }).join(), /^--set: roles = \["meta"\]: expected all three roles/)
+    assert.deepEqual(loaded({ settings: ['roles=meta', 'meta_addrs=1=127.0.0.1:1228,2=127.0.0.1:1229'] }).roles, ['meta'])
+    assert.match(refused({ settings: ['meta_addrs=1=127.0.0.1:1228'] }).join(), /roles = .*: expected \["meta"\]/)
   })
 })

@@ -40,15 +40,20 @@ const shared = { ...cursor(4, 9), inFlight: [own, { ...own, packetId: 3, share: 
 const FORMS: readonly (readonly [string, Buffer, unknown, (bytes: Buffer) => unknown])[] = [
   [
     'applied index',
-    encodeApplied({ kind: 'data', ordinal: 1, groupCount: 2 }, 9),
-    { kind: 'data', ordinal: 1, groupCount: 2, index: 9 },
+    encodeApplied({ kind: 'data', ordinal: 1, groupCount: 2 }, 9, 0xdeadbeef),
+    { kind: 'data', ordinal: 1, groupCount: 2, index: 9, hash: 0xdeadbeef },
     decodeApplied,
   ],
   ['count', encodeCount(7), 7, decodeCount],
   ['cursor', encodeCursor(cursor(4, 2 ** 40)), cursor(4, 2 ** 40), decodeCursor],
   ['cursor of a session in a shared group', encodeCursor(shared), shared, decodeCursor],
   ['cursor holder', encodeHolder({ epoch: 4, logs: [1, 9] }), { epoch: 4, logs: [1, 9] }, decodeHolder],
-  ['node', encodeNode({ bootEpoch: 3, registeredAtMs: NOW_MS }), { bootEpoch: 3, registeredAtMs: NOW_MS }, decodeNode],
+  [
+    'node',
+    encodeNode({ bootEpoch: 3, registeredAtMs: NOW_MS, programVersion: 4 }),
+    { bootEpoch: 3, registeredAtMs: NOW_MS, programVersion: 4 },
+    decodeNode,
+  ],
   ['will', encodeWill(expiring), expiring, decodeWill],
   ['session', encodeSession(session), session, decodeSession],
   ['subscription', encodeSubscription(subscription('ü/+', 2)), subscription('ü/+', 2), decodeSubscription],

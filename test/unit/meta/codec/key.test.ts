@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { isValidFilter, matches } from '#base/topic-filter'
-import { compareSuffix, dueOf, GroupKeys, rangeOf, sessionKeyOf, topicOfHead, uidOfHolder } from '../../../../src/meta/codec/key.ts'
+import { compareSuffix, dueOf, GroupKeys, rangeOf, sessionKeyOf, topicOfKey, uidOfHolder } from '../../../../src/meta/codec/key.ts'
 import { client } from '../meta-node.ts'
 
 const keys = new GroupKeys(7)
@@ -49,7 +49,7 @@ describe('keys', () => {
   it('give back what they were made of', () => {
     fc.assert(
       fc.property(topic, fc.maxSafeNat(), (name, number) => {
-        assert.equal(topicOfHead(keys.retainedHead(TENANT, name), TENANT.length), name)
+        assert.equal(topicOfKey(keys.retainedHead(TENANT, name), TENANT.length), name)
         assert.deepEqual(dueOf(keys.retainedDue(number, TENANT, name)), { dueMs: number, tenant: TENANT, topic: name })
         assert.deepEqual(sessionKeyOf(keys.session(client(name))), client(name))
         assert.equal(uidOfHolder(keys.cursorHolder(number)), number)

@@ -7,13 +7,16 @@ import { AssertionError } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { DelayedMessage } from '#contract/client/delayed-client'
+import type { KvAction } from '#contract/client/kv-client'
 import { createMetaMachine } from '#meta'
 import type { Entry } from '#raft'
+import { inClientSession, openClientSession } from '../../../../src/meta/command/client-session-command.ts'
 import { type Command, encodeEntry } from '../../../../src/meta/command/command.ts'
 import { claimCursors, forgetCursors, saveCursors } from '../../../../src/meta/command/cursor-command.ts'
 import { forgetDelayed, putDelayed, releaseDelayed, takeDelayed } from '../../../../src/meta/command/delayed-command.ts'
 import { claimExclusive, releaseExclusive } from '../../../../src/meta/command/exclusive-command.ts'
-import { registerNode } from '../../../../src/meta/command/node-command.ts'
+import { transactKv } from '../../../../src/meta/command/kv-command.ts'
+import { raiseClusterVersion, registerNode } from '../../../../src/meta/command/node-command.ts'
 import { collectRetained, retain } from '../../../../src/meta/command/retained-command.ts'
 import * as session from '../../../../src/meta/command/session-command.ts'
 import { normalEntry } from '../fake-group.ts'
@@ -22,6 +25,7 @@ import { client, cursor, NOW_MS, opening, retainedWrite, subscription, will } fr
 
 const HOUR_MS = 3_600_000
 const dataMachine = (kv: MemoryKv) => createMetaMachine('data', 7, 0, 1, kv)
+const metadataMachine = (kv: MemoryKv) => createMetaMachine('metadata', 7, 0, 1, kv)
 const offsetMachine = (kv: MemoryKv) => createMetaMachine('offset', 7, 0, 1, kv)
 const entryOf = (index: number, ...commands: Command<unknown>[]): Entry => normalEntry(index, encodeEntry(commands))
 const delayedMessage = (publisher: number): DelayedMessage => ({
@@ -93,7 +97,7 @@ describe('R53, R55: what a program does not know stops it', () => {
 
   it('a command of an unknown type', () => rejectsWith(entryOf(1, { type: 250, body: Buffer.of(1) }), ERROR_CODES.dataVersion))
 
-  it('a command of another kind of group', () => rejectsWith(entryOf(1, registerNode(1, NOW_MS)), ERROR_CODES.dataVersion))
+  it('a command of another kind of group', () => rejectsWith(entryOf(1, registerNode(1, NOW_MS, 1)), ERROR_CODES.dataVersion))
 
   it('a command of an unknown version', () => {
     const body = Buffer.from(session.takeWill(client('c'), 1, 1).body)
@@ -215,7 +219,33 @@ describe('R52: determinism', () => {
     fc.array(uids).map(forgetCursors),
   )
 
+  const names = fc.constantFrom('a', 'b', 'c').map((name) => Buffer.from(name))
+  const actions = fc.array(
+    fc.oneof(
+      names.map((key): KvAction => ({ kind: 'put', key, value: Buffer.concat([key, key]) })),
+      names.map((key): KvAction => ({ kind: 'delete', key })),
+      names.map((gte): KvAction => ({ kind: 'deleteSpan', span: { gte, lt: undefined } })),
+    ),
+    { maxLength: 1 },
+  )
+  const kvCommand = fc
+    .tuple(names, fc.nat(9), actions, actions)
+    .map(([key, revision, success, failure]) => transactKv({ compares: [{ kind: 'revision', key, revision }], success, failure }))
+  const nodeCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
+    fc.tuple(uids, fc.nat(3)).map(([node, version]) => registerNode(node, NOW_MS, version)),
+    fc.tuple(fc.nat(3), fc.array(uids)).map(([version, members]) => raiseClusterVersion(version, members)),
+  )
+  const metadataCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
+    kvCommand,
+    nodeCommand,
+    times.map(openClientSession),
+    fc
+      .tuple(uids, packetIds, times, fc.oneof(kvCommand, nodeCommand))
+      .map(([id, sequence, nowMs, inner]) => inClientSession(id, sequence, nowMs, inner)),
+  )
+
   for (const [kind, machineOf, command] of [
+    ['metadata', metadataMachine, metadataCommand],
     ['data', dataMachine, dataCommand],
     ['offset', offsetMachine, offsetCommand],
   ] as const) {

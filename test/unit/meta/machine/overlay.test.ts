@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { AssertionError } from '#base/assert'
-import { DeclaredReads } from '../../../../src/meta/machine/overlay.ts'
+import { ChangeChain } from '../../../../src/meta/machine/change-chain.ts'
+import { DeclaredReads, Overlay } from '../../../../src/meta/machine/overlay.ts'
 import type { Directory } from '../../../../src/meta/machine/state-machine.ts'
 import { MemoryKv } from '../memory-kv.ts'
 
@@ -18,11 +19,17 @@ async function storeOf(...pairs: (readonly [string, string])[]): Promise<MemoryK
   return kv
 }
 
+async function viewOf(kv: MemoryKv, reads: DeclaredReads): Promise<Overlay> {
+  const view = new Overlay(new ChangeChain())
+  await view.fetch(kv, reads)
+  return view
+}
+
 const scanning: Directory = { key: bytes('directory'), itemsOf: () => 'scan' }
 
 describe('the overlay', () => {
   it('refuses to read what was not declared, even when it was written', async () => {
-    const view = await new DeclaredReads().fetch(await storeOf(['k', 'v']))
+    const view = await viewOf(await storeOf(['k', 'v']), new DeclaredReads())
     view.put(bytes('k'), bytes('w'))
     assert.throws(() => view.get(bytes('k')), AssertionError)
     assert.throws(() => view.items(bytes('k')), AssertionError)
@@ -33,7 +40,7 @@ describe('the overlay', () => {
     const reads = new DeclaredReads()
     reads.key(bytes('k'))
     reads.key(bytes('none'))
-    const view = await reads.fetch(await storeOf(['k', 'v']))
+    const view = await viewOf(await storeOf(['k', 'v']), reads)
     assert.deepEqual(view.get(bytes('k')), bytes('v'))
     assert.equal(view.get(bytes('none')), undefined)
     view.put(bytes('k'), bytes('w'))
@@ -47,7 +54,7 @@ describe('the overlay', () => {
     const reads = new DeclaredReads()
     reads.items(bytes('c/'), scanning)
     const kv = await storeOf(['c/2', 'two'], ['c/4', 'four'], ['d', 'other'], ['c', 'other'])
-    const view = await reads.fetch(kv)
+    const view = await viewOf(kv, reads)
     view.putItem(bytes('c/'), bytes('3'), bytes('three'))
     view.putItem(bytes('c/'), bytes('10'), bytes('ten'))
     view.deleteItem(bytes('c/'), bytes('4'))
@@ -62,7 +69,7 @@ describe('the overlay', () => {
     const kv = await storeOf(['d', 'b,a,gone'], ['c/a', 'A'], ['c/b', 'B'], ['c/x', 'not listed'])
     const reads = new DeclaredReads()
     reads.items(bytes('c/'), { key: bytes('d'), itemsOf: (list) => String(list).split(',').map(bytes) })
-    const view = await reads.fetch(kv)
+    const view = await viewOf(kv, reads)
     assert.deepEqual(view.items(bytes('c/')).map(String), ['A', 'B'])
     assert.equal(kv.scans, 0)
   })

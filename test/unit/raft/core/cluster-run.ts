@@ -2,14 +2,14 @@
 // A cluster of cores in a network that loses, delays, repeats and reorders, with disks that lose what was not synced, and an observer who knows
 // everything. What happens is drawn from a seed.
 import assert from 'node:assert/strict'
-import { encodeConfChange, type ConfChange } from '../../../../src/raft/core/conf-change.ts'
+import { type ConfChange, encodeConfChange } from '../../../../src/raft/core/conf-change.ts'
 import type { Entry, LogIndex, Message, NodeId, Term } from '../../../../src/raft/core/message.ts'
 import type { RaftLimits } from '../../../../src/raft/core/raft-core.ts'
 import { Member, NO_DISK } from './member.ts'
 
 const LIMITS: RaftLimits = {
-  uncommittedBytesMax: 2000,
-  windowBytesMax: 4000,
+  uncommittedBytesMax: 1000,
+  windowBytesMax: 1000,
   trailingBytes: 300,
   readsMax: 8,
   messageBytesMax: 200,
@@ -74,7 +74,7 @@ export class ClusterRun {
     else if (dice < 38) this.#changeMembers(member)
     else if (dice < 39) this.#transfer(member)
     else if (dice < 41) member.core.compact(this.#random(0, member.core.applied))
-    else if (dice < 42) this.#crash(member)
+    else if (dice < 42) this.#sometimesCrash(member)
     else if (dice < 44) member.core.unreachable(this.#pick(NODES))
     else if (dice < 45) this.#cutOrHeal()
     else if (dice < 50) this.#answerLoad(member)
@@ -146,7 +146,10 @@ export class ClusterRun {
     }
     for (const voters of [core.conf.voters, core.conf.outgoing]) {
       const count = voters.filter(isDurable).length
-      assert.ok(voters.length === 0 || count * 2 > voters.length, `entry ${index} is committed by ${node} and durable on ${count} of ${voters}`)
+      assert.ok(
+        voters.length === 0 || count * 2 > voters.length,
+        `entry ${index} is committed by ${node} and durable on ${count} of ${voters}`,
+      )
     }
     this.#commitMax = Math.max(this.#commitMax, index)
   }
@@ -157,7 +160,10 @@ export class ClusterRun {
     this.#reads.delete(key)
     if (kind === 'lost') return
     this.seen.reads++
-    assert.ok(member.applied.length >= read.index, `a read sees entry ${read.index}, which was committed before it, at ${member.applied.length}`)
+    assert.ok(
+      member.applied.length >= read.index,
+      `a read sees entry ${read.index}, which was committed before it, at ${member.applied.length}`,
+    )
   }
 
   #checkApplied(entries: readonly Entry[]): void {
@@ -167,7 +173,11 @@ export class ClusterRun {
         assert.equal(entry.index, this.committed.length + 1)
         this.committed.push(entry)
         if (entry.kind === 'conf') this.seen.confs++
-      } else assert.ok(first.term === entry.term && first.data.equals(entry.data), `entry ${entry.index} is the same everywhere (state machine safety)`)
+      } else
+        assert.ok(
+          first.term === entry.term && first.data.equals(entry.data),
+          `entry ${entry.index} is the same everywhere (state machine safety)`,
+        )
     }
   }
 
@@ -205,7 +215,8 @@ export class ClusterRun {
     if (core.transfer(this.#pick(NODES)) === 'started') this.seen.transfers++
   }
 
-  #crash(member: Member): void {
+  #sometimesCrash(member: Member): void {
+    if (this.#random(0, 3) > 0) return
     this.seen.crashes++
     for (const key of [...this.#reads.keys()]) if (key.startsWith(`${member.node}:`)) this.#reads.delete(key)
     member.crash(this.#random(0, 1) === 0)
@@ -249,7 +260,10 @@ export class ClusterRun {
     const { up: core } = member
     if (to === undefined) return
     const start = core.startAt(core.applied)
-    if (core.role !== 'leader' || start === undefined || this.#random(0, 3) === 0) return core.snapshotDone(to, undefined)
+    if (core.role !== 'leader' || start === undefined || this.#random(0, 3) === 0) {
+      core.snapshotDone(to, undefined)
+      return
+    }
     const offer = { kind: 'snapshotOffer', from: member.node, to, term: core.term, start, formatVersion: 0 } as const
     this.#snapshots.push({ offer, state: member.applied })
   }
@@ -259,7 +273,10 @@ export class ClusterRun {
     if (snapshot === undefined) return
     const { offer, state } = snapshot
     const sender = this.#member(offer.from).core
-    if (this.#isCut(offer.from, offer.to) || this.#random(0, 5) === 0) return sender?.snapshotDone(offer.to, undefined)
+    if (this.#isCut(offer.from, offer.to) || this.#random(0, 5) === 0) {
+      sender?.snapshotDone(offer.to, undefined)
+      return
+    }
     const receiver = this.#member(offer.to)
     if (receiver.up.wouldInstall(offer.start.index, offer.start.term)) this.seen.snapshots++
     receiver.receive(offer, state)

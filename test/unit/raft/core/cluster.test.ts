@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ClusterRun } from './cluster-run.ts'
 
-const RUNS = Number(process.env['RUNS'] ?? 400)
+const RUNS = Number(process.env['RUNS'] ?? 1000)
 const FIRST_SEED = Number(process.env['SEED'] ?? 1)
-const STEPS = 600
+const STEPS = 1000
 
 test('whatever the network, the disks and the operators do, nothing that was committed is lost or doubled (R3-R37, R41)', () => {
   const seen = { leaders: 0, snapshots: 0, confs: 0, reads: 0, transfers: 0, crashes: 0 }

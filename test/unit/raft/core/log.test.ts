@@ -77,6 +77,49 @@ test('entries leave memory when they are durable and applied, not before', () =>
   assert.equal(log.windowBytes, 0)
 })
 
+test('a follower whose state machine is behind lets go of what it can read again, and of nothing else (R9)', () => {
+  const log = openLog()
+  for (let count = 0; count < 4; count++) log.append(1, 'normal', DATA)
+  log.handOut()
+  log.stableTo(3, 1)
+  log.commitTo(2)
+  log.shrink(0)
+  assert.equal(log.windowBytes, 2 * entryCostBytes(DATA), 'entry 3 may yet be replaced, and entry 4 is not durable')
+  assert.deepEqual(log.nextCommitted(1000), { kind: 'stored', from: 1, to: 3 })
+  log.appliedTo(2)
+  log.stableTo(4, 1)
+  log.commitTo(4)
+  log.appliedTo(4)
+  assert.deepEqual([log.windowBytes, log.uncommittedBytes], [0, 0])
+})
+
+test('a follower that is a little behind is served from memory, up to a bound (R42)', () => {
+  const log = openLog()
+  log.keepTrailing(2 * entryCostBytes(DATA))
+  for (let count = 0; count < 4; count++) log.append(1, 'normal', DATA)
+  log.handOut()
+  log.stableTo(4, 1)
+  log.commitTo(4)
+  log.appliedTo(4)
+  assert.deepEqual([log.heldFrom, log.windowBytes], [3, 0])
+  assert.equal(log.heldEntries(3, 1000).length, 2)
+  log.keepTrailing(0)
+  assert.equal(log.heldFrom, 5)
+})
+
+test('entries of a leader that has lost are replaced from where they differ, and not before (R22)', () => {
+  const log = openLog({ lastIndex: 3, commit: 1, applied: 1 })
+  const entry = (index: number, term: number) => ({ index, term, kind: 'normal', data: DATA }) as const
+  assert.equal(log.accept([entry(2, 1), entry(3, 1)]), undefined)
+  assert.equal(log.accept([entry(2, 1), entry(3, 2), entry(4, 2)]), 3)
+  assert.deepEqual([log.term(2), log.term(3), log.term(4), log.stableIndex], [1, 2, 2, 2])
+  assert.deepEqual(
+    log.handOut().map(({ index }) => index),
+    [3, 4],
+  )
+  assert.throws(() => log.accept([entry(1, 2)]), /what is committed is never replaced/)
+})
+
 test('only what is above the commit index counts as uncommitted (R9)', () => {
   const log = openLog()
   log.append(1, 'normal', DATA)

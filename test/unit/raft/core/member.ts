@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // One replica of several: a core with its disk, its state machine and what it wants sent. Each step is taken by the test.
 import assert from 'node:assert/strict'
+import {
+  CONF_NONE,
+  type ConfState,
+  type Entry,
+  type HardState,
+  type LogIndex,
+  type LogStart,
+  type Message,
+  type NodeId,
+  type Term,
+} from '../../../../src/raft/core/message.ts'
 import type { EntryLoad } from '../../../../src/raft/core/outbox.ts'
-import { CONF_NONE, type ConfState, type Entry, type HardState, type LogIndex, type LogStart, type Message, type NodeId, type Term } from '../../../../src/raft/core/message.ts'
 import { RaftCore, type RaftLimits, type RaftTiming } from '../../../../src/raft/core/raft-core.ts'
 import type { Ready } from '../../../../src/raft/core/ready.ts'
 

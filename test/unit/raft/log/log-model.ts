@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a log store must hold after a series of writes, as plainly as it can be said, and what a real one holds, to compare.
-import { CONF_NONE, type Entry, type EntryKind, type GroupId, type HardState, type LogIndex, type LogStart, type Term } from '../../../../src/raft/core/message.ts'
+import {
+  CONF_NONE,
+  type Entry,
+  type EntryKind,
+  type GroupId,
+  type HardState,
+  type LogIndex,
+  type LogStart,
+  type Term,
+} from '../../../../src/raft/core/message.ts'
 import type { GroupWrite, LogStore, RecoveredGroup } from '../../../../src/raft/log-store.ts'
 
 export function entry(

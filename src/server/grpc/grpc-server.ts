@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one port on which a node hears the others. It serves calls by their path; who may call is the reception's. Every handler is given the
+// call before anything of its message is read, so that nobody who was not taken in can make this node collect bytes.
+import { Server } from '@grpc/grpc-js'
+import { isLoopback, joinAddress, listenError } from '#base/address'
+import { assert } from '#base/assert'
+import type { Component } from '#base/component'
+import { isPlatformError, messageOf, PlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import type { Logger } from '#base/port/logger'
+import type { RpcServer, RpcService, ServerStreamHandler, UnaryHandler } from '#contract/client/rpc'
+import { asIs, NO_BYTES, pathOf, type ServerCall } from './grpc-call.ts'
+import { type ClusterProtection, serverCredentials, serverOptions } from './grpc-options.ts'
+import type { PeerRegistry } from './peer-registry.ts'
+import type { Reception, Session } from './reception.ts'
+import { CallFailure, unauthenticated } from './status.ts'
+
+export interface GrpcServerOptions {
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly port: number
+  readonly protection: ClusterProtection
+  /** Of one message, either way. */
+  readonly messageBytesMax: number
+}
+
+export class GrpcServer implements Component, RpcServer {
+  readonly name = 'grpc'
+  readonly #logger: Logger
+  readonly #reception: Reception
+  readonly #options: GrpcServerOptions
+  readonly #server: Server
+  #address: string | undefined
+
+  constructor(logger: Logger, registry: PeerRegistry, reception: Reception, options: GrpcServerOptions) {
+    const { secret, tls } = options.protection
+    assert(
+      isLoopback(options.host) || secret !== '' || tls !== undefined,
+      'what other machines can reach is protected by a secret or by certificates (DESIGN 7)',
+    )
+    this.#logger = logger
+    this.#reception = reception
+    this.#options = options
+    this.#server = new Server(serverOptions(options.messageBytesMax))
+    this.#serveMeetings(registry)
+  }
+
+  addresses(): readonly string[] {
+    return this.#address === undefined ? [] : [`grpc ${this.#address}`]
+  }
+
+  register(name: string, { unary, serverStream }: RpcService): void {
+    assert(/^[A-Za-z]\w*$/.test(name), 'a service has a plain name')
+    for (const [method, handler] of unary) this.handle(`${name}/${method}`, (call, session) => this.#serveUnary(handler, call, session))
+    for (const [method, handler] of serverStream)
+      this.handle(`${name}/${method}`, (call, session) => this.#serveStream(handler, call, session))
+  }
+
+  /** Serves calls of peers that were taken in. */
+  handle(call: string, serve: (call: ServerCall, session: Session) => void): void {
+    this.#register(call, (served) => {
+      const session = this.#reception.sessionOf(served)
+      if (session === undefined) served.emit('error', unauthenticated())
+      else serve(served, session)
+    })
+  }
+
+  /** Ends a call with a failure. What is no PlatformError is a bug, and is told here only. */
+  fail(call: ServerCall, error: unknown): void {
+    if (!isPlatformError(error))
+      this.#logger.log('error', 'a call of another node failed', { call: call.getPath(), error: messageOf(error) })
+    call.emit('error', new CallFailure(error))
+  }
+
+  /** Rejects with addressInUse, or with configInvalid. */
+  start(): Promise<void> {
+    const { host, port, protection } = this.#options
+    const address = joinAddress(host, port)
+    return new Promise((resolve, reject) => {
+      this.#server.bindAsync(address, serverCredentials(protection), (error, bound) => {
+        if (error !== null) {
+          const code = /\bE[A-Z]{3,}\b/.exec(error.message)?.[0]
+          reject(listenError(address, Object.assign(error, { code })))
+          return
+        }
+        this.#address = joinAddress(host, bound)
+        resolve()
+      })
+    })
+  }
+
+  /** Ends all connections: callers learn that the outcome of what is under way is unknown. */
+  stop(): Promise<void> {
+    this.#server.forceShutdown()
+    return Promise.resolve()
+  }
+
+  #register(call: string, serve: (call: ServerCall) => void): void {
+    const isNew = this.#server.register(pathOf(call), serve, asIs, asIs, 'bidi')
+    assert(isNew, 'a call is served by one handler')
+  }
+
+  #serveMeetings(registry: PeerRegistry): void {
+    const { nodeId } = registry.self
+    const refuse = (call: ServerCall, error: unknown): void => {
+      this.#logger.log('warn', 'refused another node', { node: nodeId, from: call.getPeer(), reason: messageOf(error) })
+      this.fail(call, error)
+    }
+    this.#register('Peer/Meet', (call) => {
+      try {
+        reply(call, this.#reception.meet(call))
+      } catch (error) {
+        refuse(call, error)
+      }
+    })
+    this.#register('Peer/Prove', (call) => {
+      this.#reception.prove(call).then(
+        () => reply(call, NO_BYTES),
+        (error: unknown) => refuse(call, error),
+      )
+    })
+  }
+
+  #serveUnary(handler: UnaryHandler, call: ServerCall, { peer }: Session): void {
+    let isAsked = false
+    call.on('data', (request: Buffer) => {
+      if (isAsked) return
+      isAsked = true
+      call.pause()
+      handler(request, peer).then(
+        (answer) => reply(call, answer),
+        (error: unknown) => this.fail(call, error),
+      )
+    })
+    call.on('end', () => isAsked || this.fail(call, new PlatformError(ERROR_CODES.invalid, 'a call has no request')))
+  }
+
+  #serveStream(handler: ServerStreamHandler, call: ServerCall, { peer }: Session): void {
+    call.once('data', (request: Buffer) => {
+      call.pause()
+      try {
+        const source = handler(
+          request,
+          {
+            write: (message) => call.write(message),
+            end: (error) => (error === undefined ? call.end() : this.fail(call, error)),
+          },
+          peer,
+        )
+        call.on('drain', () => call.cancelled || call.writableEnded || source.onDrain())
+        call.on('cancelled', () => call.writableEnded || source.onCancel())
+      } catch (error) {
+        this.fail(call, error)
+      }
+    })
+  }
+}
+
+function reply(call: ServerCall, answer: Buffer): void {
+  call.write(answer)
+  call.end()
+}
