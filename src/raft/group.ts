@@ -6,9 +6,7 @@ import { ERROR_CODES } from '#base/error-code'
 import { Applier } from './applier.ts'
 import { Conditions } from './conditions.ts'
 import type { ConfChange } from './core/conf-change.ts'
-import type { Role } from './core/election.ts'
 import {
-  type ConfState,
   type Entry,
   type GroupId,
   type LogIndex,
@@ -25,44 +23,11 @@ import { GroupPeers, type Leading, type PeerLink } from './peer/group-peers.ts'
 import { Installation } from './peer/installation.ts'
 import type { SnapshotGroup } from './peer/snapshot-exchange.ts'
 import { PendingProposals, type ProposalWaiter } from './pending-proposals.ts'
+import type { GroupStatus, RaftGroup } from './raft-group.ts'
 import { ReadWaiters } from './read-waiters.ts'
 import { type GroupRefusal, groupError, groupRefusal } from './refusal.ts'
 import type { StateMachine } from './state-machine.ts'
 import type { PeerMessage } from './wire/peer-message.ts'
-
-/** What a replica knows about its group. */
-export interface GroupStatus {
-  readonly id: GroupId
-  readonly role: Role
-  readonly term: Term
-  /** NODE_NONE while nobody is known to lead. */
-  readonly leader: NodeId
-  readonly commit: LogIndex
-  readonly applied: LogIndex
-  readonly lastIndex: LogIndex
-  readonly conf: ConfState
-}
-
-/** A replicated group, for those who write to it and read from it. Any replica may be asked: it passes on what only the leader can do. */
-export interface RaftGroup {
-  readonly id: GroupId
-  /** Whether this replica leads and has applied all entries of earlier terms. */
-  readonly leads: boolean
-  readonly term: Term
-  readonly applied: LogIndex
-  /**
-   * Proposes a command, which must not change any more. The waiter is told once: at the earliest when the entry is durable and
-   * applied, or at once when the proposal is refused.
-   */
-  propose(data: Buffer, waiter: ProposalWaiter): void
-  /** Resolves when everything committed at the time of the call is applied. Rejects with notLeader, proposalDropped, notReady or stopping. */
-  readIndex(): Promise<void>
-  status(): GroupStatus
-  /** Only on the leader. Resolves when the change is committed and in effect. Rejects with notLeader, conflict, invalid or outcomeUnknown. */
-  changeMembers(change: ConfChange): Promise<void>
-  /** Only on the leader. Resolves when this replica leads no more. Rejects with notLeader, invalid or outcomeUnknown. */
-  transferLeadership(to: NodeId): Promise<void>
-}
 
 export interface GroupOptions {
   readonly id: GroupId
@@ -78,6 +43,10 @@ export interface GroupOptions {
   /** The group has something to write. */
   readonly schedule: (group: GroupDriver) => void
   readonly onRefused: () => void
+  /** Another leader is known than before, or none. */
+  readonly onLeader: (leader: NodeId, term: Term) => void
+  /** That replica has lost what it had acknowledged: it counts for nothing while this one leads (R46). */
+  readonly onForgetful: (node: NodeId) => void
   readonly crash: (reason: Error) => void
 }
 
@@ -99,6 +68,8 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   #core: RaftCore | undefined
   #inFlight: Ready | undefined
   #stopping = false
+  /** As last told to `onLeader`. */
+  #knownLeader: NodeId = NODE_NONE
   /** The term whose leadership the state machine was told of, or TERM_NONE. */
   #announcedTerm: Term = TERM_NONE
   /** The start of the log in the store. */
@@ -155,6 +126,10 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   }
 
   /** A voter that is alone needs none, but it may be given company at any time. */
+  get isRestored(): boolean {
+    return this.#core !== undefined
+  }
+
   get needsTicks(): boolean {
     return this.#peers !== undefined || (this.#core?.needsTicks ?? false)
   }
@@ -232,7 +207,10 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     const core = this.#restored
     core.tick()
     this.#peers?.tick()
-    if (core.role === 'leader') this.#peers?.tellHash(core.applied, this.#others(core))
+    if (core.role === 'leader') {
+      this.#peers?.tellHash(core.applied, this.#others(core))
+      for (const node of core.takeForgetful()) this.#options.onForgetful(node)
+    }
     this.#touch(core)
     this.#conditions.look()
   }
@@ -422,6 +400,10 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     if (this.#peers === undefined) return
     if (core.hasOutput()) this.#peers.link.schedule()
     this.#announce(core)
+    if (core.leader !== this.#knownLeader) {
+      this.#knownLeader = core.leader
+      this.#options.onLeader(core.leader, core.term)
+    }
   }
 
   #knowsOtherLeader = ({ leader }: RaftCore): boolean => leader !== NODE_NONE && leader !== this.#options.node

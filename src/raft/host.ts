@@ -9,10 +9,11 @@ import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
 import { type GroupId, type LogIndex, type LogStart, NODE_NONE, type NodeId } from './core/message.ts'
 import type { RaftLimits, RaftTiming } from './core/raft-core.ts'
-import { GroupDriver, type RaftGroup } from './group.ts'
+import { GroupDriver } from './group.ts'
 import { LogReclaimer } from './log-reclaimer.ts'
 import type { LogStore, RecoveredGroup } from './log-store.ts'
 import { PeerHub } from './peer/peer-hub.ts'
+import type { RaftGroup } from './raft-group.ts'
 import { beginLogAt, bootstrapWrite, checkFits, newGroup, newReplicatedGroup } from './restore.ts'
 import type { StateMachine } from './state-machine.ts'
 import { WritePipeline } from './write-pipeline.ts'
@@ -146,11 +147,16 @@ export class RaftHost implements Component {
       applyBytesMax: this.#limits.applyBytesMax,
       schedule: (driver) => lane.pipeline.schedule(driver),
       onRefused: () => this.#refused.add(1),
+      onLeader: (leader, term) => this.#tellLeader(id, leader, term),
+      onForgetful: (member) => this.#tellForgetful(id, member),
       crash: (reason) => this.#crash(reason),
     })
     lane.groups.set(id, group)
     hub?.add(group)
-    if (voters !== undefined) this.#initialVoters.set(id, voters)
+    if (voters !== undefined) {
+      this.#initialVoters.set(id, voters)
+      this.#measure(group)
+    }
     return group
   }
 
@@ -268,6 +274,34 @@ export class RaftHost implements Component {
     const others = first.conf.voters.filter((node) => node !== this.#nodeId).join(' ')
     if (isMember) this.#ports.logger.log('warn', 'waiting for a majority of the voters', { groups: leaderless.length, others })
     else this.#ports.logger.log('warn', 'waiting to be made a member by the cluster', { node: this.#nodeId, groups: leaderless.length })
+  }
+
+  #tellLeader(group: GroupId, leader: NodeId, term: number): void {
+    const { logger } = this.#ports
+    if (leader === NODE_NONE) logger.log('info', 'no leader is known', { group, term })
+    else logger.log('info', 'a leader is known', { group, leader, term, self: leader === this.#nodeId })
+  }
+
+  #tellForgetful(group: GroupId, node: NodeId): void {
+    const remedy =
+      'remove the member from the cluster and add it again as a new node, with a node_id that was never used and an empty data_path'
+    this.#ports.logger.log('error', 'a member has lost entries that it had acknowledged, and is not counted any more', {
+      group,
+      node,
+      remedy,
+    })
+  }
+
+  /** What dashboards show of a group on several nodes. */
+  #measure(group: GroupDriver): void {
+    const labels = { group: String(group.id) }
+    const gauge = (name: string, help: string, read: () => number): void =>
+      this.#ports.metrics.gauge(`robustmq_raft_group_${name}`, help, () => (group.isRestored ? read() : 0), labels)
+    gauge('leads', 'Whether this node leads the group.', () => (group.leads ? 1 : 0))
+    gauge('leader', 'Node that is known to lead the group; 0 for none.', () => group.status().leader)
+    gauge('term', 'Term of the group.', () => group.term)
+    gauge('applied', 'Index of the last entry applied.', () => group.applied)
+    gauge('commit', 'Index of the last entry known to be committed.', () => group.status().commit)
   }
 
   #groups(): readonly GroupDriver[] {

@@ -14,7 +14,7 @@ function startClients(cluster: MetaCluster): Registers {
   return registers
 }
 
-const valueOf = async (client: KvClient, key: string): Promise<string | undefined> =>
+const storedValue = async (client: KvClient, key: string): Promise<string | undefined> =>
   (await client.get(Buffer.from(key))).item?.value.toString()
 
 test('a leader that is killed, again and again, costs no acknowledged write, and what clients see stays linearizable (R6, R12, R20)', async (context) => {
@@ -89,7 +89,7 @@ test('all nodes killed at once: nothing that was acknowledged is lost (DESIGN 2)
   await Promise.all(cluster.nodes.map((node) => cluster.spawn(node)))
   await Promise.all(cluster.nodes.map((node) => cluster.process(node).untilReady()))
   const after = cluster.client(2)
-  for (const key of acknowledged) assert.equal(await valueOf(after, key), key.slice('key '.length))
+  for (const key of acknowledged) assert.equal(await storedValue(after, key), key.slice('key '.length))
 })
 
 test('a node that lost its disk refuses to start under its old identity, and says how to replace it (R35, R46)', async (context) => {
@@ -102,7 +102,7 @@ test('a node that lost its disk refuses to start under its old identity, and say
   assert.equal(await wiped.exited, 1)
   assert.match(wiped.stderr, /known with (another )?disk|has lost its data/)
   assert.match(wiped.stderr, /Remove member 3/)
-  assert.equal(await valueOf(client, 'a'), '1')
+  assert.equal(await storedValue(client, 'a'), '1')
 })
 
 test('a node alone of three waits, says so, is not ready, and stops when it is told', async (context) => {

@@ -40,6 +40,8 @@ function newBench(limits: Partial<GroupOptions['limits']> = {}, applyBytesMax = 
     applyBytesMax,
     schedule: () => {},
     onRefused: () => {},
+    onLeader: () => {},
+    onForgetful: () => {},
     crash: (reason) => {
       crashes.push(reason)
       group.halt(reason)

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isPlatformError } from '../../../src/base/error.ts'
 import { ERROR_CODES } from '../../../src/base/error-code.ts'
-import type { RaftGroup } from '../../../src/raft/group.ts'
 import { RaftHost, type RaftHostOptions } from '../../../src/raft/host.ts'
+import type { RaftGroup } from '../../../src/raft/raft-group.ts'
 import { FakeLogStore, type FakePorts, fakePorts, Outcomes, RecordingMachine, settled } from './fakes.ts'
 
 interface Node extends FakePorts {

@@ -2,8 +2,9 @@
 // Three hosts of one group each in one process: a transport that the test can cut, clocks that the test ticks, and disks that remember.
 import type { PeerTransport, TransportHandler } from '../../../src/base/port/peer-transport.ts'
 import type { NodeId } from '../../../src/raft/core/message.ts'
-import type { GroupDriver, RaftGroup } from '../../../src/raft/group.ts'
+import type { GroupDriver } from '../../../src/raft/group.ts'
 import { RaftHost } from '../../../src/raft/host.ts'
+import type { RaftGroup } from '../../../src/raft/raft-group.ts'
 import { FakeLogStore, type FakePorts, fakePorts, Outcomes, RecordingMachine, settled } from './fakes.ts'
 import { MemoryDisk } from './memory-disk.ts'
 

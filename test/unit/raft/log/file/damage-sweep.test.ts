@@ -60,6 +60,7 @@ async function sample(ending: Ending): Promise<Sample> {
 }
 
 const segments = (disk: SimDisk): readonly string[] => disk.paths().filter((path) => path.endsWith('.log'))
+const indexes = (disk: SimDisk): readonly string[] => disk.paths().filter((path) => path.endsWith('.index'))
 
 /** What the log shows, or 'refused' when it says that it is damaged. */
 async function outcome(disk: SimDisk): Promise<string> {
@@ -74,9 +75,15 @@ async function outcome(disk: SimDisk): Promise<string> {
 
 type Judge = (outcome: string, where: string, last: boolean, offset: number, sample: Sample) => void
 
-/** Damages each byte of each file with each mask in turn. */
+/** Without the indexes every byte of the log is read at a start. */
+async function removeIndexes(disk: SimDisk): Promise<void> {
+  for (const path of indexes(disk)) await disk.remove(path)
+}
+
+/** Damages each byte of each file with each mask in turn, in a log that has lost its indexes. */
 async function sweep(ending: Ending, masks: (offset: number) => readonly number[], judge: Judge): Promise<void> {
   const logs = await sample(ending)
+  await removeIndexes(logs.disk)
   let disk = logs.disk.clone()
   for (const path of logs.disk.paths()) {
     const { length } = logs.disk.bytes(path)
@@ -130,6 +137,62 @@ describe('damage to the log', () => {
     })
   })
 })
+
+describe('damage to a log with indexes', () => {
+  it('L27: a flipped bit of an index costs nothing: the index is made again, the same to the last byte', async () => {
+    const logs = await sample('killed')
+    assert.equal(indexes(logs.disk).length, 2)
+    for (const path of indexes(logs.disk)) {
+      const { length } = logs.disk.bytes(path)
+      for (let offset = 0; offset < length; offset++) {
+        const disk = logs.disk.clone()
+        disk.damage(path, offset, 1 << (offset % 8))
+        assert.equal(await outcome(disk), logs.full, `${path} byte ${offset}`)
+        assert.deepEqual(disk.bytes(path), logs.disk.bytes(path), `${path} byte ${offset}`)
+      }
+    }
+  })
+
+  it('T20: a flipped bit of a closed segment is never served, and the scrub finds it wherever it is', async () => {
+    const logs = await sample('closed')
+    for (const path of logs.files.slice(0, -1)) {
+      const { length } = logs.disk.bytes(path)
+      for (let offset = 0; offset < length; offset++) {
+        const disk = logs.disk.clone()
+        disk.damage(path, offset, 1 << (offset % 8))
+        const { paths, dump } = await scrubbed(disk)
+        assert.deepEqual(paths, [disk.fullPath(path)], `${path} byte ${offset}`)
+        assert.ok(dump === 'refused' || dump === logs.full, `${path} byte ${offset}`)
+      }
+    }
+  })
+
+  it('L29: the scrub finds a bit that flips in an index while the log is open, and nothing in a log that is whole', async () => {
+    const logs = await sample('closed')
+    assert.deepEqual((await scrubbed(logs.disk.clone())).paths, [])
+    const [index] = indexes(logs.disk) as [string]
+    for (let offset = 0; offset < logs.disk.bytes(index).length; offset++) {
+      const disk = logs.disk.clone()
+      const { paths } = await scrubbed(disk, () => disk.damage(index, offset, 1 << (offset % 8)))
+      assert.deepEqual(paths, [disk.fullPath(index)], `byte ${offset}`)
+    }
+  })
+})
+
+/** What a start refuses, or else a scrub reports, and what the log shows. */
+async function scrubbed(disk: SimDisk, opened = (): void => {}): Promise<{ paths: readonly unknown[]; dump: string }> {
+  const store = new FileLogStore(disk, new ManualClock(), OPTIONS)
+  let paths: readonly unknown[] = []
+  try {
+    const recovered = await store.open()
+    opened()
+    paths = (await store.scrub(async () => {})).map(({ path }) => path)
+    return { paths, dump: await dumpStore(store, recovered) }
+  } catch (error) {
+    if (!isPlatformError(error, ERROR_CODES.dataDamaged)) throw error
+    return { paths: paths.length > 0 ? paths : [error.detail['path']], dump: 'refused' }
+  }
+}
 
 describe('a log that was cut', () => {
   for (const ending of ['killed', 'marked', 'closed'] as const) {
