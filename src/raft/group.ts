@@ -67,6 +67,8 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   /** Undefined until the group is restored. */
   #core: RaftCore | undefined
   #inFlight: Ready | undefined
+  /** Reads of the log for replicas that are behind. */
+  #loads = 0
   #stopping = false
   /** As last told to `onLeader`. */
   #knownLeader: NodeId = NODE_NONE
@@ -280,20 +282,14 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     this.#conditions.look()
   }
 
-  /** Resolves when requests can be served: this replica leads, or has caught up with one that does. */
+  /** Resolves when requests can be served: this replica leads, or has caught up with one that does. Rejects with stopping once it refuses. */
   async serving(): Promise<void> {
-    if (this.#peers === undefined) return this.#conditions.until(() => this.leads)
     const core = this.#restored
-    while (!this.leads) {
-      await this.#conditions.until(() => this.leads || this.#knowsOtherLeader(core))
-      try {
-        await this.readIndex()
-        return
-      } catch (error) {
-        if (this.#applier.isHalted || this.#stopping) throw error
-        const { now } = this.#peers
-        await this.#conditions.until(() => this.leads || (this.#peers?.now ?? 0) > now)
-      }
+    const isKnown = (): boolean => this.leads || (this.#peers !== undefined && this.#knowsOtherLeader(core))
+    for (;;) {
+      await this.#conditions.until(() => isKnown() || this.#stopping)
+      if (this.#stopping) throw this.#unavailable()
+      if (this.leads || (await this.#hasCaughtUp())) return
     }
   }
 
@@ -310,12 +306,12 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   /** Takes no proposals and reads any more. */
   refuse(): void {
     this.#stopping = true
+    this.#conditions.look()
   }
 
-  /** Ends the wait for others of `serving`. */
-  interrupt(): void {
-    this.refuse()
-    this.#conditions.fail(this.#unavailable())
+  /** Resolves when nothing of it is under way in the state machine or the log store. To be called when nothing new can arrive. */
+  quiet(): Promise<void> {
+    return this.#conditions.until(() => this.#loads === 0 && (this.#applier.isIdle || this.#applier.isHalted))
   }
 
   /** Lets another voter lead, if this replica does and it is done within so many ticks. */
@@ -413,17 +409,33 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   }
 
   #load(core: RaftCore, { to, from, end }: EntryLoad): void {
+    this.#loads++
     this.#store
       .read(this.id, from, end, this.#options.limits.messageBytesMax)
       .then(
         (entries) => {
+          this.#loads--
           if (this.#applier.isHalted) return
           core.loaded(to, entries)
           this.#touch(core)
+          this.#conditions.look()
         },
         (error: unknown) => this.#options.crash(error instanceof Error ? error : new Error(messageOf(error))),
       )
       .catch((bug: Error) => this.#options.crash(bug))
+  }
+
+  /** Whether this replica has applied what its leader had committed; false a tick later when the leader could not be asked. */
+  async #hasCaughtUp(): Promise<boolean> {
+    try {
+      await this.readIndex()
+      return true
+    } catch (error) {
+      if (this.#applier.isHalted) throw error
+      const asked = this.#peers?.now ?? 0
+      await this.#conditions.until(() => this.#stopping || (this.#peers?.now ?? 0) > asked)
+      return false
+    }
   }
 
   #applied(entries: readonly Entry[], replies: readonly unknown[]): void {

@@ -185,7 +185,7 @@ export class RaftHost implements Component {
 
   /** Lets a `start` that waits for other nodes end, by a rejection. */
   interrupt(): void {
-    for (const group of this.#groups()) group.interrupt()
+    for (const group of this.#groups()) group.refuse()
   }
 
   /** Refuses new proposals, hands leadership over, finishes what was accepted, makes all state durable and closes the log stores. */
@@ -201,6 +201,7 @@ export class RaftHost implements Component {
     this.#ticks = undefined
     await this.#hub?.stop()
     for (const { pipeline } of this.#lanes) await pipeline.stop()
+    for (const group of this.#groups()) await group.quiet()
     if (started) for (const group of this.#groups()) await group.machine.persist()
     for (const store of this.#openStores) await store.close()
   }

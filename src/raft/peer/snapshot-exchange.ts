@@ -81,6 +81,8 @@ export class SnapshotExchange {
       this.#logger.log('info', 'receiving a snapshot', { group: id, from, index: offer.start.index })
       const bytes = await writeSnapshotFile(this.#disk, partName(id), headerBytes, chunks)
       await group.offered(offer)
+      // It is gone when it was installed.
+      if (await this.#disk.exists(partName(id))) await this.#disk.remove(partName(id))
       this.#logger.log('info', 'received a snapshot', { group: id, from, index: offer.start.index, bytes })
     } finally {
       this.#receiving.delete(id)
