@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Real processes and sockets, or hours: on request only, and one file at a time, so that they do not disturb each other. */
 const SLOW_GROUPS = ['cluster', 'soak']
 const TIMEOUT_MS = 120_000
-const TIMEOUT_SLOW_MS = 300_000
+const TIMEOUT_SLOW_MS = 600_000
 
 class UsageError extends Error {}
 

@@ -8,7 +8,8 @@ import { SimFailure } from './world.ts'
 
 export const composeProduction: ComposeConfigured = ({ settings }) => {
   const config = configOf([...settings, `mqtt.tcp_port=${MQTT_PORT}`, 'mqtt.ws_port=0', 'http_port=0'])
-  return (ports, unready) => composeNode(ports, config, { unready, metrics: { contentType: 'text/plain', exposition: async () => '' } })
+  return (ports, unready) =>
+    composeNode(ports, config, { unready, warnings: () => [], metrics: { contentType: 'text/plain', exposition: async () => '' } })
 }
 
 function configOf(settings: readonly string[]): Config {

@@ -149,9 +149,12 @@ function drawSharedSettings(random: SimRandom): readonly string[] {
 function drawSettings(random: SimRandom): readonly string[] {
   return [
     `engine.stripes=${random.pick([1, 2, 4, 7])}`,
+    `engine.default_storage=${random.stream('storage').pick(['rocksdb', 'segment'])}`,
+    `engine.segment_bytes=${random.stream('segments').pick(['1MiB', '256MiB'])}`,
     `meta.data_groups=${random.pick([1, 2, 3])}`,
     `meta.offset_groups=${random.pick([1, 2])}`,
     `engine.wal_bytes=${random.pick(['16MiB', '256MiB'])}`,
+    'mqtt.max_packet_size=1MiB',
     `engine.tail_bytes=${random.pick(['1MiB', '64MiB'])}`,
     `mqtt.inflight_max=${random.pick([1, 5, 20, 1024])}`,
     `mqtt.delayed_messages_max=${random.stream('delayed').pick([3, 1000, 100_000])}`,

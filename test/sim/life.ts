@@ -16,7 +16,7 @@ export class Life {
     return this.#alive
   }
 
-  /** Virtual time until which the process stands still: its events wait. 0 when it runs. */
+  /** Virtual time until which the process stands still: its events wait. 0 when it runs, infinite until it is resumed. */
   get pausedUntilUs(): number {
     return this.#pausedUntilUs
   }

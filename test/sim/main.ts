@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs seeds: `node dist/test/sim/main.js --seeds 1000 [--from 1]`, or one: `--seed 123 [--hash]`. A failing seed is run again with its trace.
-// `--reference` puts the reference broker in the node's place. `--cluster` runs clusters of several nodes instead.
+// Each of many seeds is run twice: as one node with MQTT clients, and as a cluster.
+// `--reference` puts the reference broker in the node's place. `--cluster` runs clusters only, `--single` none.
+// `--topologies` runs failures that last for ever, `--mutants` hunts planted bugs.
 import { inspect } from 'node:util'
-import { runClusters } from './cluster/cluster-main.ts'
+import { kindOf, runClusters, runTopologies } from './cluster/cluster-main.ts'
 import { composeProduction } from './composition.ts'
+import { huntMutants } from './mutants/mutant-hunt.ts'
 import { composeReference } from './reference-broker.ts'
 import { type ComposeConfigured, Simulation, type SimulationResult } from './simulation.ts'
 
 const TAIL_LINES_DEFAULT = 60
 const PROGRESS_MS = 5_000
-const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize']
+const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize', '--topologies', '--single', '--brief']
 
 interface Arguments {
   readonly from: number
@@ -18,6 +21,11 @@ interface Arguments {
   readonly reference: boolean
   readonly cluster: boolean
   readonly minimize: boolean
+  readonly topologies: boolean
+  /** Without clusters. */
+  readonly single: boolean
+  /** Of a failure only the seed and what has found it: for whoever hunts planted bugs. */
+  readonly brief: boolean
   /** Lines of trace and of log after a failure. */
   readonly tailLines: number
 }
@@ -30,14 +38,28 @@ interface Totals {
 }
 
 async function main(): Promise<number> {
+  const [first, named = ''] = process.argv.slice(2)
+  if (first === '--mutants') return huntMutants(named)
   const given = readArguments(process.argv.slice(2))
   if (given === undefined) {
     process.stderr.write(
-      'usage: main.js --seeds COUNT [--from SEED] [--reference]\n       main.js --seed SEED [--hash] [--tail LINES] [--reference]\n',
+      [
+        'usage: main.js --seeds COUNT [--from SEED] [--single | --cluster | --topologies | --reference]',
+        '       main.js --seed SEED [--cluster] [--hash] [--minimize] [--tail LINES] [--reference]',
+        '       main.js --mutants [PART OF A NAME]\n',
+      ].join('\n'),
     )
     return 2
   }
+  if (given.topologies) return runTopologies(given)
   if (given.cluster) return runClusters(given)
+  const exitCode = await runSingle(given)
+  if (exitCode !== 0 || given.single) return exitCode
+  return (await runTopologies({ ...given, count: 1 })) || runClusters(given)
+}
+
+/** One node and its MQTT clients, with every seed. */
+async function runSingle(given: Arguments): Promise<number> {
   const compose = given.reference ? composeReference() : composeProduction
   const totals: Totals = { events: 0, virtualMs: 0, deliveries: 0, probes: new Map() }
   const startedMs = Date.now()
@@ -61,7 +83,8 @@ async function runSeed(seed: number, compose: ComposeConfigured, given: Argument
   try {
     return await simulation.run()
   } catch (error) {
-    if (given.hash) process.stdout.write(`seed ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
+    if (given.brief) process.stdout.write(`found ${seed} ${kindOf(error)}\n`)
+    else if (given.hash) process.stdout.write(`seed ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
     else await explain(seed, compose, given, error)
     return undefined
   }
@@ -127,6 +150,9 @@ function readArguments(given: readonly string[]): Arguments | undefined {
     reference: flags.has('--reference'),
     cluster: flags.has('--cluster'),
     minimize: flags.has('--minimize'),
+    topologies: flags.has('--topologies'),
+    single: flags.has('--single') || flags.has('--reference') || seed !== undefined,
+    brief: flags.has('--brief'),
     tailLines: numbers.get('--tail') ?? TAIL_LINES_DEFAULT,
   }
 }

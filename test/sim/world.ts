@@ -30,6 +30,8 @@ export class World {
   readonly #queue = new EventQueue()
   readonly #ties: SimRandom
   readonly #checkers: (() => void)[] = []
+  /** What was due for processes that stand still without an end in sight, in order. */
+  readonly #parked = new Map<Life, WorldEvent[]>()
   readonly #selfRunning: boolean
   readonly #setImmediate = globalThis.setImmediate
   #nowUs = 0
@@ -39,6 +41,8 @@ export class World {
   #running = false
   #failure: unknown
   #endedDuringEvent = false
+  /** Installed again before the next event. */
+  #lifted: Poison | undefined
 
   constructor(options: WorldOptions) {
     this.seed = options.seed
@@ -77,6 +81,16 @@ export class World {
     return event
   }
 
+  /** A process that stood still without an end in sight goes on, with what it has missed. */
+  resume(life: Life): void {
+    life.pauseUntil(0)
+    for (const event of this.#parked.get(life) ?? []) {
+      event.timeUs = this.#nowUs
+      this.#queue.push(event)
+    }
+    this.#parked.delete(life)
+  }
+
   /** Runs after every event; throws when an invariant is broken. Must be cheap. */
   addChecker(check: () => void): void {
     this.#checkers.push(check)
@@ -98,12 +112,20 @@ export class World {
     const onRejection = (reason: unknown): void => this.#rejected(reason)
     const others = process.listeners('unhandledRejection')
     process.removeAllListeners('unhandledRejection').on('unhandledRejection', onRejection)
+    // What a microtask throws has no caller either. Node itself needs what is poisoned to go on after that.
+    const onException = (reason: unknown): void => {
+      poison.remove()
+      this.#lifted = poison
+      this.#rejected(reason)
+    }
+    process.on('uncaughtException', onException)
     poison.install()
     try {
       await this.#loop(done)
     } finally {
       poison.remove()
       process.off('unhandledRejection', onRejection)
+      process.off('uncaughtException', onException)
       for (const other of others) process.on('unhandledRejection', other)
     }
   }
@@ -134,6 +156,8 @@ export class World {
     try {
       await this.#turn()
       while (!done()) {
+        this.#lifted?.install()
+        this.#lifted = undefined
         const event = this.#queue.pop()
         if (event === undefined) throw new SimFailure('nothing will ever happen again, and the run is not done')
         if (this.#runEvent(event)) {
@@ -152,6 +176,10 @@ export class World {
     const run = event.run
     const life = event.life
     if (run === undefined || (life !== undefined && !life.alive)) return false
+    if (life?.pausedUntilUs === Number.POSITIVE_INFINITY) {
+      this.#park(life, event)
+      return false
+    }
     if (life !== undefined && life.pausedUntilUs > event.timeUs) {
       event.timeUs = life.pausedUntilUs
       this.#queue.push(event)
@@ -171,6 +199,12 @@ export class World {
       this.#rejected(error)
     }
     return true
+  }
+
+  #park(life: Life, event: WorldEvent): void {
+    const parked = this.#parked.get(life)
+    if (parked === undefined) this.#parked.set(life, [event])
+    else parked.push(event)
   }
 
   #rejected(reason: unknown): void {

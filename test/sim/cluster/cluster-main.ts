@@ -10,6 +10,7 @@ export interface ClusterArguments {
   readonly count: number
   readonly hash: boolean
   readonly minimize: boolean
+  readonly brief: boolean
   readonly tailLines: number
 }
 
@@ -43,15 +44,18 @@ export async function runClusters(given: ClusterArguments): Promise<number> {
   return 0
 }
 
-/** A run of each topology that lasts for ever (T11). The seed varies the rest. */
-export async function runTopologies(seed: number): Promise<number> {
-  for (const topology of TOPOLOGIES) {
-    const failure = await failureOf({ seed, topology })
-    if (failure === undefined) continue
-    process.stderr.write(`${inspect(failure)}\n--- topology with seed ${seed}: ${topology.name}\n`)
-    return 1
+/** Runs of each topology that lasts for ever (T11). The seed varies the rest. */
+export async function runTopologies({ from, count, brief }: ClusterArguments): Promise<number> {
+  for (let seed = from; seed < from + count; seed++) {
+    for (const topology of TOPOLOGIES) {
+      const failure = await failureOf({ seed, topology })
+      if (failure === undefined) continue
+      if (brief) process.stdout.write(`found ${seed} ${kindOf(failure)}\n`)
+      else process.stderr.write(`${inspect(failure)}\n--- topology with seed ${seed}: ${topology.name}\n`)
+      return 1
+    }
   }
-  process.stdout.write(`all ${TOPOLOGIES.length} topologies passed\n`)
+  process.stdout.write(`all ${TOPOLOGIES.length} topologies passed with ${count} seeds\n`)
   return 0
 }
 
@@ -70,7 +74,8 @@ async function runSeed(seed: number, given: ClusterArguments): Promise<ClusterRe
   try {
     return await simulation.run()
   } catch (error) {
-    if (given.hash) process.stdout.write(`cluster ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
+    if (given.brief) process.stdout.write(`found ${seed} ${kindOf(error)}\n`)
+    else if (given.hash) process.stdout.write(`cluster ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
     else await explain(given.minimize ? await minimized(seed, error) : { seed }, given.tailLines, error)
     return undefined
   }
@@ -115,12 +120,17 @@ async function explain(options: ClusterOptions, tailLines: number, error: unknow
   process.stderr.write(`${lines.join('\n')}\n`)
 }
 
-/** Which checker found it, or the message of what no checker had to find. */
+/** Which checker found it: 'assertion' is one of the program itself. Else the beginning of the message. */
 export function kindOf(failure: unknown): string | undefined {
   if (failure === undefined) return undefined
-  if (typeof failure === 'object' && failure !== null && 'checker' in failure) return String(failure.checker)
-  return messageOf(failure).replace(/\d+/g, 'n').slice(0, 60)
+  for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause) {
+    if ('checker' in cause) return String(cause.checker)
+    if (cause.name === 'AssertionError') return `assertion: ${oneLine(cause.message)}`
+  }
+  return oneLine(messageOf(failure))
 }
+
+const oneLine = (text: string): string => text.replace(/\d+/g, 'n').replace(/\s+/g, ' ').slice(0, 60)
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 

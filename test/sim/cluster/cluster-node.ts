@@ -152,14 +152,16 @@ export class ClusterNode<P extends Program> {
     this.#end('crash')
   }
 
+  /** Infinite: until `resume`. */
   pause(durationMs: number): void {
     if (!this.alive) return
     this.note(`pause ${durationMs.toFixed(0)} ms`)
     this.#life.pauseUntil(this.#surroundings.world.nowUs + Math.ceil(durationMs * 1000))
   }
 
+  /** Ends a pause that has no end of its own. */
   resume(): void {
-    if (this.paused) this.#life.pauseUntil(this.#surroundings.world.nowUs)
+    if (this.#life.pausedUntilUs === Number.POSITIVE_INFINITY) this.#surroundings.world.resume(this.#life)
   }
 
   /** The next sync of a file fails; the process must end itself (R48). */

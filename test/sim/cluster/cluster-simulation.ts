@@ -119,6 +119,7 @@ export class ClusterSimulation {
       this.#cluster.heal()
       await this.#until('the membership is settled', () => operator.settled)
     }
+    operator.stop()
     if (freezes) this.#freeze(random)
     await this.#served()
     this.#cluster.thaw()
@@ -140,7 +141,7 @@ export class ClusterSimulation {
       const how = random.pick(['dead', 'paused', 'cut', 'deaf', 'mute'])
       node.note(`frozen: ${how}`)
       if (how === 'dead') node.crash()
-      else if (how === 'paused') node.pause(1e9)
+      else if (how === 'paused') node.pause(Number.POSITIVE_INFINITY)
       for (const id of core) {
         if (how === 'cut' || how === 'deaf') this.#cluster.peers.cut(id, node.id)
         if (how === 'cut' || how === 'mute') this.#cluster.peers.cut(node.id, id)
@@ -192,7 +193,9 @@ export class ClusterSimulation {
 
   #members(): readonly NodeId[] {
     const conf = this.#cluster.conf()
-    return conf === undefined ? [] : [...conf.voters, ...conf.learners]
+    if (conf === undefined) return []
+    // Damage may be found only at the last start, when nobody gives its place to another any more.
+    return [...conf.voters, ...conf.learners].filter((id) => this.#cluster.node(id)?.ruined === false)
   }
 
   #keys(): readonly string[] {

@@ -101,8 +101,7 @@ export class Cluster {
 
   /** The membership as of the latest entry that anybody has applied. */
   conf(): ConfState | undefined {
-    const statuses = this.nodes().map((node) => this.statusOf(node))
-    return statuses.reduce((best, status) => (status !== undefined && status.applied >= (best?.applied ?? 0) ? status : best), undefined)?.conf
+    return this.checker.conf
   }
 
   retire(id: NodeId): void {
@@ -116,7 +115,7 @@ export class Cluster {
   }
 
   get membershipOpen(): boolean {
-    return this.#membershipOpen === 'asked' || (this.#membershipOpen !== undefined && this.checker.commit < this.#membershipOpen)
+    return this.#membershipOpen === 'asked' || (this.#membershipOpen !== undefined && this.checker.commit <= this.#membershipOpen)
   }
 
   openMembership(): void {
@@ -164,7 +163,17 @@ export class Cluster {
   describe(): string {
     const lines = this.nodes().map((node) => {
       const status = this.statusOf(node)
-      const state = this.#retired.has(node.id) ? 'retired' : node.ruined ? 'ruined' : node.paused ? 'paused' : node.serving ? 'serving' : node.alive ? 'starting' : 'down'
+      const state = this.#retired.has(node.id)
+        ? 'retired'
+        : node.ruined
+          ? 'ruined'
+          : node.paused
+            ? 'paused'
+            : node.serving
+              ? 'serving'
+              : node.alive
+                ? 'starting'
+                : 'down'
       const frozen = this.#frozen.has(node.id) ? ' frozen' : ''
       if (status === undefined) return `node ${node.id} ${state}${frozen}`
       const { role, term, leader, commit, applied, lastIndex, conf } = status

@@ -23,6 +23,7 @@ export class MembershipActor {
   readonly #periods: MembershipPeriods
   #calls = 0
   #changes = 0
+  #settling = false
   #stopped = false
   /** Started for a place that it does not have yet. */
   #spare: RegisterNode | undefined
@@ -42,14 +43,19 @@ export class MembershipActor {
 
   /** Makes no changes but those that are necessary. */
   settle(): void {
+    this.#settling = true
+  }
+
+  /** Changes nothing any more. */
+  stop(): void {
     this.#stopped = true
   }
 
-  /** No change is under way, and no member is ruined. */
+  /** No change is under way, no member is ruined, and all know it: one that does not still needs the voters of before to be elected. */
   get settled(): boolean {
     const { conf, commit } = this.#view() ?? {}
     if (conf === undefined || this.#cluster.membershipOpen || commit !== this.#cluster.checker.commit) return false
-    return conf.outgoing.length === 0 && this.#members(conf).every((id) => this.#cluster.node(id)?.ruined === false)
+    return conf.outgoing.length === 0 && this.#members(conf).every((id) => this.#knows(id, conf))
   }
 
   #view(): { readonly leader: RegisterNode; readonly conf: ConfState; readonly commit: number } | undefined {
@@ -61,17 +67,18 @@ export class MembershipActor {
 
   #again(periodMs: number): void {
     this.#cluster.world.schedule('fault', undefined, this.#random.delayMs(periodMs), () => {
+      if (this.#stopped) return
       this.#retireRemoved()
       const view = this.#view()
       const change = view === undefined || this.#calls > 0 || view.conf.outgoing.length > 0 ? undefined : this.#draw(view.conf)
       if (view !== undefined && change !== undefined) this.#change(view.leader, change)
-      this.#again(this.#stopped ? REPAIR_MS : (this.#periods.membershipMs ?? REPAIR_MS))
+      this.#again(this.#settling ? REPAIR_MS : (this.#periods.membershipMs ?? REPAIR_MS))
     })
   }
 
   #transferLater(periodMs: number): void {
     this.#cluster.world.schedule('fault', undefined, this.#random.delayMs(periodMs), () => {
-      if (this.#stopped) return
+      if (this.#settling) return
       const view = this.#view()
       const to = view === undefined ? undefined : this.#random.pick(view.conf.voters)
       if (view !== undefined && to !== undefined && to !== view.leader.id) this.#transfer(view.leader, to)
@@ -93,11 +100,15 @@ export class MembershipActor {
     const learner = conf.learners.find((id) => this.#isCaughtUp(id))
     if (ruined !== undefined) {
       if (!conf.voters.includes(ruined)) return [{ kind: 'remove', node: ruined }]
-      if (learner !== undefined && this.#random.chance(0.5)) return [{ kind: 'addVoter', node: learner }, { kind: 'remove', node: ruined }]
+      if (learner !== undefined && this.#random.chance(0.5))
+        return [
+          { kind: 'addVoter', node: learner },
+          { kind: 'remove', node: ruined },
+        ]
       if (conf.voters.length > 1 && this.#random.chance(0.3)) return [{ kind: 'remove', node: ruined }]
       return learner === undefined ? this.#addLearner(members) : [{ kind: 'addVoter', node: learner }]
     }
-    if (this.#stopped || this.#periods.membershipMs === undefined) {
+    if (this.#settling || this.#periods.membershipMs === undefined) {
       // With fewer voters than it began with, a cluster stands less.
       if (conf.voters.length >= this.#cluster.configuration.voters) return undefined
       return learner === undefined ? this.#addLearner(members) : [{ kind: 'addVoter', node: learner }]
@@ -107,6 +118,8 @@ export class MembershipActor {
 
   #drawFreely(conf: ConfState, members: readonly NodeId[], learner: NodeId | undefined): ConfChange | undefined {
     const { voters } = conf
+    // One of them may be found damaged when it starts: the others are needed then.
+    if (!voters.every((id) => this.#cluster.node(id)?.sound)) return undefined
     const voter = this.#random.pick(voters)
     const canLeave = voters.length > 2
     switch (this.#random.range(0, 5)) {
@@ -120,9 +133,19 @@ export class MembershipActor {
         return canLeave || members.length > MEMBERS_MAX - 2 ? [{ kind: 'remove', node: voter }] : undefined
       case 4:
         // A joint change.
-        return learner === undefined ? undefined : [{ kind: 'addVoter', node: learner }, { kind: 'remove', node: voter }]
+        return learner === undefined
+          ? undefined
+          : [
+              { kind: 'addVoter', node: learner },
+              { kind: 'remove', node: voter },
+            ]
       default:
-        return learner === undefined ? undefined : [{ kind: 'addVoter', node: learner }, { kind: 'addLearner', node: voter }]
+        return learner === undefined
+          ? undefined
+          : [
+              { kind: 'addVoter', node: learner },
+              { kind: 'addLearner', node: voter },
+            ]
     }
   }
 
@@ -168,6 +191,12 @@ export class MembershipActor {
     for (const { id } of this.#cluster.nodes()) {
       if (!members.has(id) && id !== this.#spare?.id && !this.#cluster.isRetired(id)) this.#cluster.retire(id)
     }
+  }
+
+  #knows(id: NodeId, conf: ConfState): boolean {
+    const node = this.#cluster.node(id)
+    const status = node === undefined || node.ruined ? undefined : this.#cluster.statusOf(node)
+    return status !== undefined && JSON.stringify(status.conf) === JSON.stringify(conf)
   }
 
   #isCaughtUp(id: NodeId): boolean {

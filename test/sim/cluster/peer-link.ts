@@ -50,9 +50,9 @@ export class PeerLink {
     const conditions = this.#network.currentConditions()
     if (this.#sender !== sender) this.#connect(sender)
     const broken = world.nowUs < this.#brokenUntilUs || this.#network.receiver(this.#to) === undefined
-    if (broken || this.#underWay.length + this.#held.length >= conditions.framesMax) return this.#notice(conditions.reconnectMs)
-    if (random.chance(conditions.resetRatio[this.#class])) return this.break(random.fraction() * conditions.reconnectMs)
-    if (this.#held.length > 0 || !this.#network.passes(this.#from, this.#to)) this.#hold(frame)
+    if (broken || this.#underWay.length + this.#held.length >= conditions.framesMax) this.#notice(conditions.reconnectMs)
+    else if (random.chance(conditions.resetRatio[this.#class])) this.break(random.fraction() * conditions.reconnectMs)
+    else if (this.#held.length > 0 || !this.#network.passes(this.#from, this.#to)) this.#hold(frame)
     else this.#carry(frame)
   }
 
@@ -111,7 +111,10 @@ export class PeerLink {
     const { world, random } = this.#network
     const frame = this.#underWay.shift()
     if (frame === undefined) return
-    if (!this.#network.passes(this.#from, this.#to)) return this.#hold(frame)
+    if (!this.#network.passes(this.#from, this.#to)) {
+      this.#hold(frame)
+      return
+    }
     world.trace.mixBytes(frame)
     const { repeatRatio, repeatMs } = this.#network.currentConditions()
     if (random.chance(repeatRatio)) {

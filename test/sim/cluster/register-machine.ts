@@ -49,7 +49,7 @@ export class RegisterMachine implements StateMachine {
   async apply(entries: readonly Entry[]): Promise<readonly unknown[]> {
     const changed = new Set<string>()
     const replies = entries.map((entry) => this.#applyEntry(entry, changed))
-    const writes: KvOperation[] = [...changed].map((name) => ({ key: keyOf(name), value: valueOf(this.#registers.get(name) ?? 0) }))
+    const writes: KvOperation[] = [...changed].map((name) => ({ key: keyOf(name), value: bytesOf(this.#registers.get(name) ?? 0) }))
     writes.push({ key: APPLIED, value: this.#appliedRecord() })
     this.#writing = this.#kv.write(writes, { sync: false })
     await this.#writing
@@ -82,7 +82,7 @@ export class RegisterMachine implements StateMachine {
     this.#applied = index
     this.#hash = head[1]
     this.#hashes.clear()
-    const writes = [...this.#registers].map(([name, value]) => ({ key: keyOf(name), value: valueOf(value) }))
+    const writes = [...this.#registers].map(([name, value]) => ({ key: keyOf(name), value: bytesOf(value) }))
     await this.#kv.write([...writes, { key: APPLIED, value: this.#appliedRecord() }], { sync: true })
     this.#observer.installed(index, this.#hash)
   }
@@ -133,7 +133,7 @@ async function* chunksOf(lines: readonly string[]): AsyncGenerator<Buffer, void>
 const keyOf = (name: string): Buffer => Buffer.from(`r/${name}`)
 const nameOf = (key: Buffer): string => key.toString().slice(2)
 
-function valueOf(value: RegisterValue): Buffer {
+function bytesOf(value: RegisterValue): Buffer {
   const bytes = Buffer.alloc(4)
   bytes.writeUInt32BE(value, 0)
   return bytes

@@ -29,7 +29,14 @@ export const TOPOLOGIES: readonly Topology[] = [
     name: 'of five, the fourth reaches only the second and the fifth only the third',
     voters: 5,
     apply: (cluster) => {
-      for (const [a, b] of [[1, 4], [3, 4], [5, 4], [1, 5], [2, 5]] as const) cutBoth(cluster, a, b)
+      for (const [a, b] of [
+        [1, 4],
+        [3, 4],
+        [5, 4],
+        [1, 5],
+        [2, 5],
+      ] as const)
+        cutBoth(cluster, a, b)
       return [1, 2, 3]
     },
     electionsMax: 6,
@@ -86,7 +93,11 @@ export const TOPOLOGIES: readonly Topology[] = [
   },
 ]
 
-const othersThan = (cluster: Cluster, leader: NodeId): readonly NodeId[] => cluster.nodes().map(({ id }) => id).filter((id) => id !== leader)
+const othersThan = (cluster: Cluster, leader: NodeId): readonly NodeId[] =>
+  cluster
+    .nodes()
+    .map(({ id }) => id)
+    .filter((id) => id !== leader)
 
 function cutBoth({ peers }: Cluster, a: NodeId, b: NodeId): void {
   peers.cut(a, b)
@@ -96,7 +107,12 @@ function cutBoth({ peers }: Cluster, a: NodeId, b: NodeId): void {
 function flap(cluster: Cluster, node: NodeId, cut: boolean): void {
   for (const other of othersThan(cluster, node)) {
     if (cut) cutBoth(cluster, node, other)
-    else for (const [a, b] of [[node, other], [other, node]] as const) cluster.peers.restore(a, b)
+    else
+      for (const [a, b] of [
+        [node, other],
+        [other, node],
+      ] as const)
+        cluster.peers.restore(a, b)
   }
   cluster.world.schedule('fault', undefined, FLAP_MS, () => flap(cluster, node, !cut))
 }

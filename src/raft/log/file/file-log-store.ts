@@ -16,6 +16,7 @@ import { IndexFiles } from './index-files.ts'
 import { IndexPages } from './index-pages.ts'
 import { readEntries } from './read.ts'
 import { recover } from './recover.ts'
+import { type LogDamage, type Pace, scrubSegment } from './scrub.ts'
 import { Segment, segmentAt } from './segment.ts'
 
 export interface FileLogOptions {
@@ -148,6 +149,26 @@ export class FileLogStore implements LogStore {
       this.#marked = false
       this.#armIdleTimer()
     })
+  }
+
+  /**
+   * Reads all closed segments and their indexes, and returns what is damaged: at most one place of a file. `pace` is told of the bytes read and holds up the reading.
+   * Entries that are damaged are refused to readers whether or not this has found them. May run beside everything else.
+   */
+  async scrub(pace: Pace): Promise<readonly LogDamage[]> {
+    this.#checkUsable()
+    const found: LogDamage[] = []
+    for (const segment of this.#segments.slice(0, -1)) {
+      if (this.#state === 'closed') return found
+      if (!this.#segments.includes(segment)) continue
+      segment.pin()
+      try {
+        found.push(...(await scrubSegment(segment, this.#disk.fullPath(segment.indexPath), pace)))
+      } finally {
+        await segment.unpin()
+      }
+    }
+    return found
   }
 
   async close(): Promise<void> {

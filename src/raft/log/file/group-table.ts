@@ -108,7 +108,9 @@ export class GroupTable {
   encodeIndex({ base, size, headerCrc }: Segment, chain: number): Buffer {
     return encodeIndex(
       { base, size, headerCrc, chain },
-      this.#sorted().map(({ group, entries }) => ({ group, ...entries.describe(base) })),
+      this.#sorted()
+        .filter(({ entries }) => entries.last > 0)
+        .map(({ group, entries }) => ({ group, ...entries.describe(base) })),
     )
   }
 
@@ -117,6 +119,7 @@ export class GroupTable {
     const { base, size, headerCrc } = segment
     const groups = decodeIndex(index, { base, size, headerCrc, chain })
     if (groups === undefined) return false
+    segment.endCrc = chain
     for (const stored of groups) this.#obtain(stored.group).entries.adopt(segment, stored)
     return true
   }

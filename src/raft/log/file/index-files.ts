@@ -20,25 +20,22 @@ export class IndexFiles {
     this.#newPath = `${directory}/index.new`
   }
 
-  /** The bytes of the index of a segment; undefined when there is none. */
-  async read({ indexPath }: Segment): Promise<Buffer | undefined> {
-    if (!(await this.#disk.exists(indexPath))) return undefined
-    const file = await this.#disk.open(indexPath, 'open')
-    try {
-      return await file.read(0, await file.size())
-    } finally {
-      await file.close()
-    }
+  /** Opens the index of a segment, if there is one, and returns its bytes. */
+  async open(segment: Segment): Promise<Buffer | undefined> {
+    if (!(await this.#disk.exists(segment.indexPath))) return undefined
+    segment.index = await this.#disk.open(segment.indexPath, 'open')
+    return await segment.index.read(0, await segment.index.size())
   }
 
-  /** Its name need not be durable: an index that is missing is made again. */
-  async write({ indexPath }: Segment, bytes: Buffer): Promise<void> {
+  /** Gives a segment its index. The name need not be durable: an index that is missing is made again. */
+  async write(segment: Segment, bytes: Buffer): Promise<void> {
     await this.#removeIfThere(this.#newPath)
     const file = await this.#disk.open(this.#newPath, 'create')
     await file.write(0, [bytes])
     await file.sync()
-    await file.close()
-    await this.#disk.rename(this.#newPath, indexPath)
+    await this.#disk.rename(this.#newPath, segment.indexPath)
+    await segment.index?.close()
+    segment.index = file
   }
 
   remove({ indexPath }: Segment): Promise<void> {

@@ -36,7 +36,7 @@ export class IndexPages {
     const key = `${segment.base}:${offset}`
     const kept = this.#kept.get(key)
     if (kept !== undefined) return kept
-    const page = await segment.readIndex(offset, length)
+    const page = await must(segment.index, 'a closed segment has an index').read(offset, length)
     if (page.length !== length || !isPageSound(page, segment.base, offset))
       throw new PlatformError(
         ERROR_CODES.dataDamaged,

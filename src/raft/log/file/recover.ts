@@ -110,7 +110,7 @@ class Recovery {
     const nextHeader = await inspectSegmentHeader(new Window(next.file, Math.min(next.size, SEGMENT_HEADER_BYTES)))
     if (isFlaw(header) || isFlaw(nextHeader) || header.version !== SEGMENT_VERSION || header.base !== segment.base) return false
     if (this.#chain !== undefined && header.previous !== this.#chain) return false
-    const bytes = await this.#indexes.read(segment)
+    const bytes = await this.#indexes.open(segment)
     segment.headerCrc = header.crc
     if (bytes === undefined || !this.#table.adopt(segment, bytes, nextHeader.previous)) return false
     this.#chain = nextHeader.previous

@@ -12,13 +12,14 @@ export class Segment {
   readonly file: DiskFile
   /** Where its index is, once it is closed. */
   readonly indexPath: string
-  readonly #disk: Disk
-  /** Opened at first use. */
-  #index: Promise<DiskFile> | undefined
+  /** The index, open as long as the segment is: only a closed segment has one. */
+  index: DiskFile | undefined
   /** Bytes of the file that belong to the log. */
   size: number
   /** Crc of the file header. */
   headerCrc = 0
+  /** Crc of its last frame, once it is closed. */
+  endCrc = 0
   /** Offset after the opening frame. */
   openingEnd = 0
   #readers = 0
@@ -28,7 +29,6 @@ export class Segment {
     this.base = base
     this.path = file.path
     this.indexPath = file.path.replace(/log$/, 'index')
-    this.#disk = disk
     this.fullPath = disk.fullPath(file.path)
     this.file = file
     this.size = size
@@ -53,13 +53,6 @@ export class Segment {
     if (--this.#readers === 0 && this.#retired) await this.#close()
   }
 
-  /** Bytes of its index. Only while it is pinned. */
-  async readIndex(offset: number, length: number): Promise<Buffer> {
-    this.#index ??= this.#disk.open(this.indexPath, 'open')
-    const file = await this.#index
-    return await file.read(offset, length)
-  }
-
   /** Closes the file, now or when its last reader is done. */
   async retire(): Promise<void> {
     if (this.#retired) return
@@ -69,8 +62,7 @@ export class Segment {
 
   async #close(): Promise<void> {
     await this.file.close()
-    const index = await this.#index
-    await index?.close()
+    await this.index?.close()
   }
 }
 

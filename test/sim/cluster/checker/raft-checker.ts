@@ -50,8 +50,12 @@ const INDEX_SPAN = 2 ** 32
 export class RaftChecker {
   readonly #group: number
   readonly #logs = new Map<NodeId, ReplicaLog>()
+  /** Of nodes that have lost their disks: what they had acknowledged before may still be counted. */
+  readonly #lostLogs = new Map<NodeId, ReplicaLog>()
   readonly #seen = new Map<NodeId, Seen>()
   readonly #leaders = new Map<Term, NodeId>()
+  /** Terms whose leader was seen to have all that was committed before. */
+  readonly #complete = new Set<Term>()
   /** By (term, index): checksum of the entry, and the term of the one before it. */
   readonly #sums = new Map<number, number>()
   readonly #previousTerms = new Map<number, Term>()
@@ -60,6 +64,8 @@ export class RaftChecker {
   readonly #states: (number | undefined)[] = []
   readonly #commits: CommitStep[] = []
   #commit: LogIndex = 0
+  #lastIndex: LogIndex = 0
+  #latestConf: { readonly applied: LogIndex; readonly conf: ConfState } | undefined
 
   constructor(group: number) {
     this.#group = group
@@ -70,11 +76,14 @@ export class RaftChecker {
     return this.#commit
   }
 
-  /** The highest index that any log has. */
+  /** The highest index that any log was seen to have, durable or not. */
   get lastIndex(): LogIndex {
-    let last = 0
-    for (const log of this.#logs.values()) last = Math.max(last, log.lastIndex)
-    return last
+    return this.#lastIndex
+  }
+
+  /** The membership as of the latest entry that any replica was seen to have applied. */
+  get conf(): ConfState | undefined {
+    return this.#latestConf?.conf
   }
 
   /** Terms that had a leader. */
@@ -105,6 +114,7 @@ export class RaftChecker {
     } else {
       this.#checkVote(node, log, write)
       log.write(write)
+      if (write.entries.length > 0) this.#checkComplete(node, log, log.lastTerm)
     }
     for (const entry of write.entries) this.#checkEntry(node, entry)
   }
@@ -136,6 +146,8 @@ export class RaftChecker {
 
   /** The disk of a node is gone, and what it had promised with it. */
   lost(node: NodeId): void {
+    const log = this.#logs.get(node)
+    if (log !== undefined) this.#lostLogs.set(node, log)
     this.#logs.delete(node)
     this.#seen.delete(node)
   }
@@ -143,7 +155,9 @@ export class RaftChecker {
   /** To be told after each event of a node what its replica says of itself. */
   status(node: NodeId, incarnation: number, status: GroupStatus): void {
     const before = this.#seen.get(node)
-    const { term, commit } = status
+    const { term, commit, applied, conf } = status
+    this.#lastIndex = Math.max(this.#lastIndex, status.lastIndex)
+    if (applied > (this.#latestConf?.applied ?? 0)) this.#latestConf = { applied, conf }
     const leads = status.role === 'leader'
     const sameLife = before?.incarnation === incarnation
     if (sameLife && before.term === term && before.commit === commit && before.leads === leads) return
@@ -205,20 +219,23 @@ export class RaftChecker {
   #checkLeader(node: NodeId, term: Term): void {
     const other = this.#leaders.get(term)
     if (other !== undefined && other !== node) this.#broken('election safety', `nodes ${other} and ${node} both led in term ${term}`)
-    if (other === node) return
     this.#leaders.set(term, node)
-    const log = this.#logs.get(node)
-    for (let at = this.#commits.length - 1; at >= 0; at--) {
-      const step = this.#commits[at] as CommitStep
-      if (step.term >= term) continue
-      const held = this.#committed[step.index]
-      if (log !== undefined && held !== undefined && !log.holds(step.index, held)) {
-        this.#broken(
-          'leader completeness',
-          `node ${node} leads in term ${term} without entry ${step.index} of term ${held}, which was committed`,
-        )
-      }
-      return
+  }
+
+  /**
+   * The first entry of a leader's own term is durable there, and so is the log before it. Earlier it may be durable only on those who elected it: a
+   * candidate asks for votes while its last entries are being written.
+   */
+  #checkComplete(node: NodeId, log: ReplicaLog, term: Term): void {
+    if (this.#leaders.get(term) !== node || this.#complete.has(term)) return
+    this.#complete.add(term)
+    const step = this.#commits.findLast((earlier) => earlier.term < term)
+    const held = step === undefined ? undefined : this.#committed[step.index]
+    if (step !== undefined && held !== undefined && !log.holds(step.index, held)) {
+      this.#broken(
+        'leader completeness',
+        `node ${node} leads in term ${term} without entry ${step.index} of term ${held}, which was committed`,
+      )
     }
   }
 
@@ -226,7 +243,7 @@ export class RaftChecker {
   #checkCommit(node: NodeId, { commit, conf, term, role }: GroupStatus): void {
     const entryTerm = role === 'leader' ? term : this.#termOnMost(commit)
     for (const half of [conf.voters, conf.outgoing]) {
-      const holders = half.filter((voter) => this.#logs.get(voter)?.holds(commit, entryTerm))
+      const holders = half.filter((voter) => (this.#logs.get(voter) ?? this.#lostLogs.get(voter))?.holds(commit, entryTerm))
       if (half.length > 0 && holders.length * 2 <= half.length) {
         const text = `node ${node}, ${role} of term ${term}, has committed entry ${commit}, which is durable only on ${holders.join(', ') || 'none'} of ${half.join(', ')}`
         this.#broken('commit', text)
