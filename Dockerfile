@@ -24,6 +24,9 @@ VOLUME /data
 # A container is reached from outside of it. Anonymous access from there has to be asked for:
 # ROBUSTMQ_SECURITY__ALLOW_ANONYMOUS=true
 ENV NODE_ENV=production \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_MMAP_THRESHOLD_=131072 \
+    MALLOC_TRIM_THRESHOLD_=262144 \
     ROBUSTMQ_DATA_PATH=/data \
     ROBUSTMQ_HTTP_HOST=0.0.0.0 \
     ROBUSTMQ_MQTT__BIND=0.0.0.0

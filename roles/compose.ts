@@ -7,7 +7,7 @@ import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { RpcServer } from '#contract/client/rpc'
-import { EngineService, type SegmentStore } from '#engine'
+import { EngineService, type SegmentStore, topicLimits } from '#engine'
 import {
   ADMIN_SERVICE,
   type AdministeredGroup,
@@ -25,6 +25,7 @@ import { createAdminApp, HttpServer, type MetricsSource } from '#server'
 /** What the admin server shows of the node that it is a part of. */
 export interface NodeView {
   readonly unready: () => readonly string[]
+  readonly warnings: () => readonly string[]
   readonly metrics: MetricsSource
 }
 
@@ -71,7 +72,7 @@ export function composeNode(ports: Ports, config: Config, view: NodeView, cluste
 function composeServer({ clock, logger }: Ports, config: Config, view: NodeView): readonly Component[] {
   if (config.httpPort === 0) return []
   const metrics = config.prometheus.enable ? view.metrics : undefined
-  const app = createAdminApp({ logger, unready: view.unready, metrics })
+  const app = createAdminApp({ logger, unready: view.unready, warnings: view.warnings, metrics })
   return [new HttpServer(clock, { host: config.httpHost, port: config.httpPort }, app.fetch)]
 }
 
@@ -147,9 +148,10 @@ const segmentStore = (host: RaftHost, segments: LogStore): SegmentStore => ({
 })
 
 function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: MetaClient, segments: LogStore): EngineService {
-  const { stripes, memoryBytes, tailBytes, retention } = config.engine
-  const limits = { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes }
-  const engine = new EngineService(ports, { stripes, memoryBytes, tailBytes, retention: limits }, meta, segmentStore(host, segments))
+  const { stripes, memoryBytes, tailBytes, scrubRate, retention } = config.engine
+  const limits = { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes, topics: topicLimits(config.topic) }
+  const options = { stripes, memoryBytes, tailBytes, scrubRate, retention: limits }
+  const engine = new EngineService(ports, options, meta, segmentStore(host, segments))
   for (const { id, storage, machine } of engine.machines()) {
     const group = GROUP.log + id
     const entries = { read: (from: number, to: number, bytesMax: number) => segments.read(group, from, to, bytesMax) }

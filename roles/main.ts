@@ -90,7 +90,7 @@ async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> 
     crashPath.closes(ports.kv)
     early.logger.log('info', 'opened the data', { disk: ports.identity.diskId })
     declareInfo(ports, config)
-    const view = { unready: () => node.unready(), metrics: ports.metrics }
+    const view = { unready: () => node.unready(), warnings: () => node.warnings(), metrics: ports.metrics }
     const cluster = config.metaAddrs.length === 0 ? undefined : await openClusterGrpc(ports, config)
     const outcome = await node.start([logComponent(early), storeComponent(ports), ...composeNode(ports, config, view, cluster)])
     if (outcome === 'stopped') return

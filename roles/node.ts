@@ -80,6 +80,11 @@ export class Node {
     })
   }
 
+  /** What somebody should look at although the node serves. */
+  warnings(): readonly string[] {
+    return this.#components.flatMap((component) => (component.warnings?.() ?? []).map((warning) => `${component.name}: ${warning}`))
+  }
+
   /** Where the node listens. */
   addresses(): readonly string[] {
     return this.#components.flatMap((component) => component.addresses?.() ?? [])

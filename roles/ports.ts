@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Component } from '#base/component'
 import type { Config } from '#base/config/schema'
 import type { Ports } from '#base/port/ports'
+import { isRecordKey } from '#engine'
 import {
   CryptoRandom,
   JsonLogger,
@@ -60,7 +61,7 @@ export async function openPorts({ clock, logger }: EarlyPorts, config: Config, c
     openIdentity(disk, random, config, { dataPath, dataDirectories: [KV_DIRECTORY, WAL_DIRECTORY] })
   await readIdentity()
   await disk.makeDirectory(KV_DIRECTORY)
-  const kv = await RocksdbKv.open(join(dataPath, KV_DIRECTORY), { clock, crash })
+  const kv = await RocksdbKv.open(join(dataPath, KV_DIRECTORY), { clock, crash, isolates: isRecordKey })
   return {
     clock,
     random,

@@ -17,6 +17,8 @@ export interface Component {
   reload?(config: Config): void | Promise<void>
   /** Undefined when it can serve, else the reason. */
   unready?(): string | undefined
+  /** What somebody should look at although it can serve. */
+  warnings?(): readonly string[]
   /** Where it listens, once started, for the line that says the node is ready: 'mqtt 127.0.0.1:1883'. */
   addresses?(): readonly string[]
 }

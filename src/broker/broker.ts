@@ -105,8 +105,9 @@ export class Broker implements Component {
   #accept(channel: Channel, listener: ListenerSettings): Connection {
     const traffic = must(this.#traffic.get(listener), 'every listener has its traffic counted')
     const connection = new Connection(this.#context, channel, { admission: listener.admission, traffic }, (closed) => {
-      this.#connections.delete(closed)
       this.#acceptor.released(channel, listener)
+      // Until its session is closed, the node that stops has to wait for it.
+      void closed.shutDown().then(() => this.#connections.delete(closed))
     })
     this.#connections.add(connection)
     return connection

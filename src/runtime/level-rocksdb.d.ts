@@ -25,6 +25,8 @@ declare module 'level-rocksdb' {
     export interface HandleIterator {
       /** Pairs already fetched, in reverse order: pop gives a key, then its value. Null before the first fetch. */
       readonly cache: Buffer[] | null
+      /** The end came with the last page: `next` does not ask the binding any more. */
+      finished: boolean
       /** At the end it calls back without a key. */
       next(callback: (error: Error | null | undefined, key?: Buffer, value?: Buffer) => void): void
       end(callback: Done): void

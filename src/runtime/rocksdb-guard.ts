@@ -23,6 +23,8 @@ export interface StoreGuardOptions {
   readonly crash: (reason: Error) => void
   /** Time for which a call may take; 30 s by default. */
   readonly answerMs?: number
+  /** Keys whose damage is for the reader alone to deal with: what is in other values does not rest on theirs. None by default. */
+  readonly isolates?: (key: Buffer) => boolean
 }
 
 /** The part of the deadline in which a call began. */
@@ -33,6 +35,7 @@ export class StoreGuard {
   readonly #clock: Pick<Clock, 'after'>
   readonly #crash: (reason: Error) => void
   readonly #answerMs: number
+  readonly #isolates: (key: Buffer) => boolean
   /**
    * Calls under way by the part in which they began, as a ring. Parts are counted, not read from a clock: a process that was stopped for an hour has
    * seen one part go by, and its calls are given the others to end in.
@@ -42,11 +45,12 @@ export class StoreGuard {
   #timer: Timer | undefined
   #failure: PlatformError | undefined
 
-  constructor(directory: string, { clock, crash, answerMs = ANSWER_MS }: StoreGuardOptions) {
+  constructor(directory: string, { clock, crash, answerMs = ANSWER_MS, isolates = () => false }: StoreGuardOptions) {
     this.directory = directory
     this.#clock = clock
     this.#crash = crash
     this.#answerMs = answerMs
+    this.#isolates = isolates
     this.#arm()
   }
 
@@ -68,18 +72,20 @@ export class StoreGuard {
     this.#timer?.cancel()
   }
 
-  /** The error of a call, for its caller. Damage ends the process: it is never retried (E6). */
-  error(tried: string, cause: Error): PlatformError {
+  /** The error of a call, for its caller. Damage ends the process, unless the call was for isolated `keys` only: it is never retried (E6). */
+  error(tried: string, cause: Error, keys: readonly Buffer[] = []): PlatformError {
     const error = storeError(this.directory, tried, cause)
-    return error.code === ERROR_CODES.dataDamaged ? this.#fail(error) : error
+    if (error.code !== ERROR_CODES.dataDamaged || (keys.length > 0 && keys.every(this.#isolates))) return error
+    return this.#fail(error)
   }
 
-  /** The value as its owner wrote it. Throws dataDamaged, and ends the process, when it is not that. */
+  /** The value as its owner wrote it. Throws dataDamaged when it is not that, and ends the process, unless the key is isolated. */
   unseal(key: Buffer, stored: Buffer): Buffer {
     const value = unsealValue(key, stored)
     if (value !== undefined) return value
     const name = key.toString('hex', 0, KEY_BYTES_SHOWN)
-    throw this.#fail(storeDamaged(this.directory, `the value of key ${name} does not match its checksum`))
+    const error = storeDamaged(this.directory, `the value of key ${name} does not match its checksum`)
+    throw this.#isolates(key) ? error : this.#fail(error)
   }
 
   #arm(): void {

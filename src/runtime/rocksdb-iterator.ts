@@ -7,25 +7,29 @@ import { storeError } from './rocksdb-error.ts'
 import type { StoreGuard } from './rocksdb-guard.ts'
 
 /** A last page of fewer bytes is left to the garbage collector. */
-const PAGE_BYTES_LEFT_MAX = 64 * 1024
+const PAGE_BYTES_LEFT_MAX = 16 * 1024
 
 export class RocksdbIterator implements KvIterator {
   readonly #guard: StoreGuard
   readonly #source: level.HandleIterator
   readonly #siblings: Set<RocksdbIterator>
+  readonly #reverse: boolean
   /** Pairs still to come before the limit, if there is one. */
   #pairsLeft: number
+  /** The range has no more pairs. */
+  #isExhausted = false
   /** Of the page that was fetched last, as far as it was taken. */
   #pageBytes = 0
   /** The call under way, if any. */
   #reading: Promise<readonly KvPair[]> | undefined
   #closed: Promise<void> | undefined
 
-  /** Is in `siblings` until it is closed. `limit`: that of the source. */
-  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>, limit: number) {
+  /** Is in `siblings` until it is closed. `limit` and `reverse`: those of the source. */
+  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>, limit: number, reverse: boolean) {
     this.#guard = guard
     this.#source = source
     this.#siblings = siblings
+    this.#reverse = reverse
     this.#pairsLeft = limit
     siblings.add(this)
   }
@@ -55,7 +59,7 @@ export class RocksdbIterator implements KvIterator {
   async #end(): Promise<void> {
     // How the read ended is its caller's concern.
     if (this.#reading !== undefined) await Promise.allSettled([this.#reading])
-    if (this.#pageBytes > PAGE_BYTES_LEFT_MAX && this.#pairsLeft === 0) await this.#dropPage()
+    if (this.#pageBytes > PAGE_BYTES_LEFT_MAX && (this.#pairsLeft === 0 || this.#isExhausted)) await this.#dropPage()
     await new Promise<void>((resolve, reject) => {
       this.#source.end((error) => (error ? reject(storeError(this.#guard.directory, 'close', error)) : resolve()))
     })
@@ -74,7 +78,10 @@ export class RocksdbIterator implements KvIterator {
 
   async #fetch(pairs: KvPair[]): Promise<boolean> {
     const pair = await this.#nextStored()
-    if (pair === undefined) return false
+    if (pair === undefined) {
+      this.#isExhausted = true
+      return false
+    }
     this.#pageBytes = 0
     pairs.push(this.#taken(pair.key, pair.value))
     return true
@@ -88,9 +95,12 @@ export class RocksdbIterator implements KvIterator {
 
   /**
    * The binding keeps its copy of a page until the next one is read, or until the object is collected, and V8 does not know of those bytes: a reader of
-   * large values gathers hundreds of MiB between two collections. At the limit another read finds nothing, and frees the page. How it ends does not matter.
+   * large values gathers hundreds of MiB between two collections. Behind the last pair another read finds nothing, and frees the page. How it ends does not
+   * matter. The wrapper would not ask the binding when the end came with the page: it is made to forget that. Forwards there is always a key to step on
+   * from, that of the chain; backwards there may be none, which the binding does not check.
    */
   async #dropPage(): Promise<void> {
+    if (!this.#reverse) this.#source.finished = false
     await Promise.allSettled([this.#nextStored()])
   }
 

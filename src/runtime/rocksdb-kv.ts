@@ -12,12 +12,12 @@ import { checkTables, listTables } from './rocksdb-table.ts'
 import { RocksdbWriter } from './rocksdb-writer.ts'
 
 const MIB = 1024 * 1024
-const OPEN_OPTIONS = { cacheSize: 16 * MIB, writeBufferSize: 16 * MIB, compression: true } as const
+const OPEN_OPTIONS = { cacheSize: 8 * MIB, writeBufferSize: 8 * MIB, compression: true } as const
 
 /** Pairs of a scan that names no limit. */
 const SCAN_COUNT = 1000
 /** Bytes that one trip to the thread pool brings back. */
-const FETCH_BYTES = 256 * 1024
+const FETCH_BYTES = 64 * 1024
 const LIMIT_NONE = -1
 
 export class RocksdbKv implements Kv {
@@ -94,7 +94,7 @@ export class RocksdbKv implements Kv {
     if (range.lt.length === 0 || range.limit === 0) return NO_PAIRS
     const { gte, lt, reverse = false, limit = LIMIT_NONE } = range
     const source = this.#handle.iterator({ gte, lt, reverse, limit, highWaterMark: FETCH_BYTES })
-    return new RocksdbIterator(this.#guard, source, this.#iterators, limit)
+    return new RocksdbIterator(this.#guard, source, this.#iterators, limit, reverse)
   }
 
   /** Waits for the calls that are under way. Harmless when repeated. */
@@ -127,7 +127,7 @@ export class RocksdbKv implements Kv {
     return new Promise((resolve, reject) => {
       this.#handle.getMany(keys, (error, found) => {
         this.#guard.end(slot)
-        if (error) reject(this.#guard.error('read', error))
+        if (error) reject(this.#guard.error('read', error, keys))
         else resolve(found)
       })
     })

@@ -7,8 +7,14 @@ import { crc32c } from '#base/crc32c'
 
 const CHECKSUM_BYTES = 4
 
-export function sealValue(key: Buffer, value: Buffer): Buffer {
-  const stored = Buffer.allocUnsafe(value.length + CHECKSUM_BYTES)
+/** Bytes of a sealed value. */
+export const sealedSize = (value: Buffer): number => value.length + CHECKSUM_BYTES
+
+export const sealValue = (key: Buffer, value: Buffer): Buffer => sealInto(Buffer.allocUnsafe(sealedSize(value)), 0, key, value)
+
+/** Seals a value at `at` of `room`; returns that part of it. */
+export function sealInto(room: Buffer, at: number, key: Buffer, value: Buffer): Buffer {
+  const stored = room.subarray(at, at + sealedSize(value))
   stored.set(value)
   stored.writeUInt32BE(crc32c(value, crc32c(key)), value.length)
   return stored

@@ -12,7 +12,7 @@ import { readUint64, writeUint64 } from '#base/bytes'
 import type { PlatformError } from '#base/error'
 import type { KvOperation } from '#base/port/kv'
 import type { StoreGuard } from './rocksdb-guard.ts'
-import { sealValue } from './rocksdb-value.ts'
+import { sealedSize, sealInto, sealValue } from './rocksdb-value.ts'
 
 /** Owners' keys begin with a group number, far below these bytes. */
 export const RESERVED_PREFIX = Buffer.from('ffffffff', 'hex')
@@ -22,6 +22,8 @@ export const CHAIN_RANGE = { gte: chainKey(0), lt: Buffer.concat([RESERVED_PREFI
 
 /** A write takes no more batches when it has reached this size: it bounds what one write adds to the latency of the next. */
 const WRITE_BYTES_MAX = 1024 * 1024
+/** Larger batches are sealed in memory of their own. */
+const ROOM_BYTES = 512 * 1024
 const NOTHING = Buffer.alloc(0)
 
 interface WaitingBatch {
@@ -42,6 +44,8 @@ export class RocksdbWriter {
   #chainKey: Buffer
   /** Of the first write that failed: whether it is in the log is unknown, so nothing may be put after it (R48). */
   #failure: PlatformError | undefined
+  /** Where the values of a batch are sealed that is written at once: the binding has copied them when the call returns. */
+  readonly #room = Buffer.allocUnsafeSlow(ROOM_BYTES)
   #last: Promise<void> = Promise.resolve()
 
   /** `chainNumber` is that of the last write. */
@@ -57,9 +61,17 @@ export class RocksdbWriter {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     const operations: level.Operation[] = []
     let bytes = 0
+    let sealedBytes = 0
     for (const { key, value } of batch) {
-      operations.push(value === undefined ? { type: 'del', key, value } : { type: 'put', key, value: sealValue(key, value) })
-      bytes += key.length + (value?.length ?? 0)
+      bytes += key.length
+      if (value !== undefined) sealedBytes += sealedSize(value)
+    }
+    bytes += sealedBytes
+    const room = this.#isWriting || sealedBytes > ROOM_BYTES ? Buffer.allocUnsafe(sealedBytes) : this.#room
+    let at = 0
+    for (const { key, value } of batch) {
+      operations.push(value === undefined ? { type: 'del', key, value } : { type: 'put', key, value: sealInto(room, at, key, value) })
+      if (value !== undefined) at += sealedSize(value)
     }
     const done = new Promise<void>((resolve, reject) => {
       this.#waiting.push({ operations, bytes, sync, resolve, reject })

@@ -15,7 +15,17 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 
-export type FileKind = 'log' | 'log end' | 'clean mark' | 'table' | 'store log' | 'manifest' | 'current'
+export type FileKind =
+  | 'log'
+  | 'log end'
+  | 'clean mark'
+  | 'segment'
+  | 'segment end'
+  | 'segment index'
+  | 'table'
+  | 'store log'
+  | 'manifest'
+  | 'current'
 export type DamageKind = 'flip' | 'truncate' | 'delete'
 
 export interface Damage {
@@ -50,6 +60,10 @@ export function filesByKind(directory: string): ReadonlyMap<FileKind, readonly s
   const last = logs.sort().at(-1)
   for (const name of readdirSync(join(directory, 'wal')).sort())
     add('wal', name, name === last ? 'log end' : name === 'clean' ? 'clean mark' : 'log')
+  const segments = readdirSync(join(directory, 'segments')).sort()
+  const lastSegment = segments.filter((name) => name.endsWith('.log')).at(-1)
+  for (const name of segments)
+    add('segments', name, name === lastSegment ? 'segment end' : name.endsWith('.log') ? 'segment' : 'segment index')
   for (const name of readdirSync(join(directory, 'kv')).sort()) add('kv', name, storeKind(name))
   return byKind
 
@@ -98,11 +112,14 @@ export function sampleDamages(random: SeededRandom, directory: string, files: re
 /** A copy of a data directory. Tables never change once they are written, so they are shared, but for the one that is going to be damaged. */
 export function copyData(from: string, to: string, damaged?: string): void {
   mkdirSync(to, { recursive: true })
-  copyFileSync(join(from, 'identity'), join(to, 'identity'))
-  for (const folder of ['wal', 'kv']) {
-    mkdirSync(join(to, folder), { recursive: true })
-    for (const name of readdirSync(join(from, folder))) {
-      const path = join(folder, name)
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    if (!entry.isDirectory()) {
+      copyFileSync(join(from, entry.name), join(to, entry.name))
+      continue
+    }
+    mkdirSync(join(to, entry.name), { recursive: true })
+    for (const name of readdirSync(join(from, entry.name))) {
+      const path = join(entry.name, name)
       if (name.endsWith('.sst') && path !== damaged) linkSync(join(from, path), join(to, path))
       else copyFileSync(join(from, path), join(to, path))
     }

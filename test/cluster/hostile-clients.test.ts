@@ -117,7 +117,7 @@ test('connections_max a flood over the limit is turned away at once, and a place
   const flood = await Promise.all(Array.from({ length: 1_000 }, () => RawClient.open(server.port)))
   for (const client of flood) assert.deepEqual(await client.untilClosed(), [])
   for (const { client } of seated) assert.deepEqual(await client.drain(), [], 'those inside are still served')
-  assert.equal(await metric(server, 'robustmq_connections'), 52)
+  await untilMetric(server, 'robustmq_connections', (count) => count === 52)
 
   await seated[0]?.client.disconnect()
   await untilMetric(server, 'robustmq_connections', (count) => count === 51)
@@ -150,8 +150,13 @@ test('a client that asks and asks and reads no answer is read no further: its an
 })
 
 const V5 = { protocolVersion: 5 } as const
-/** A CONNECT of 3.1.1. */
-const CONNECT = Buffer.from([0x10, 14, 0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 0, 0, 2, 0x69, 0x64])
+/** A CONNECT of 3.1.1. Its client id is so long that it is never all there, one byte at a time. */
+const CLIENT_ID_SIZE = 1000
+const CONNECT = Buffer.concat([
+  Buffer.from([0x10, ((12 + CLIENT_ID_SIZE) & 0x7f) | 0x80, (12 + CLIENT_ID_SIZE) >> 7]),
+  Buffer.from([0, 4, 0x4d, 0x51, 0x54, 0x54, 4, 2, 0, 0, CLIENT_ID_SIZE >> 8, CLIENT_ID_SIZE & 0xff]),
+  Buffer.alloc(CLIENT_ID_SIZE, 'i'),
+])
 
 /** The beginning of an MQTT 5 PUBLISH at QoS 0 to 't' without properties; `remaining` is the length that the header announces. */
 function publishHeader(remaining: number): Buffer {

@@ -51,6 +51,27 @@ test('SIGTERM a client that reads nothing does not keep the server from stopping
   deaf.destroy()
 })
 
+test('SIGTERM right behind clients that leave without a word: their wills and sessions are settled before the logs stop', async (context) => {
+  const directory = temporaryDirectory(context)
+  let server = await ServerProcess.start({ directory, context })
+  await subscribeAndLeave(server.port, 'heir', 1, 'will/#')
+  const names = Array.from({ length: 40 }, (_, at) => `leaver${at}`)
+  const leavers = await Promise.all(
+    names.map((name) => {
+      const will = { topic: `will/${name}`, payload: Buffer.from(name), qos: 1 as const, retain: false }
+      return RawClient.connect(server.port, name, { will })
+    }),
+  )
+  for (const { client } of leavers) client.destroy()
+  assert.equal(await server.stop(), 0)
+  assert.doesNotMatch(server.stderr, / (warn|error) /)
+
+  server = await ServerProcess.start({ directory, context })
+  const wills = await readAll(server.port, 'heir', (received) => received.length >= names.length)
+  assert.deepEqual(wills.map(({ payload }) => payload.toString()).sort(), [...names].sort(), 'each will once')
+  assert.equal(await server.stop(), 0)
+})
+
 test('SIGTERM while it is starting ends the process cleanly', async (context) => {
   const directory = temporaryDirectory(context)
   const first = await ServerProcess.start({ directory, context })

@@ -2,24 +2,26 @@
 // What connections leave behind, which is nothing, and what an idle one costs (DESIGN 9).
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { descriptors, GarbageCollection, metric, metrics, residentKiB, untilMetric } from './process-figures.ts'
+import { GarbageCollection, metric, metrics, residentKiB, sockets, untilMetric } from './process-figures.ts'
 import { RawClient } from './raw-client.ts'
 import { ServerProcess, temporaryDirectory } from './server-process.ts'
 
 const MIB = 1024 * 1024
+/** For a machine that is slow and busy. */
+const TIMEOUT_MS = 400_000
 const CHURN_MS = 30_000
 const CHURNERS = 20
 const IDLE_COUNT = 10_000
 const IDLE_KIB_MAX = 16
 const OPENED_AT_ONCE = 200
 /** Recent records are kept on purpose, up to these bounds: with small ones, what else is kept shows. */
-const SMALL_TAILS = ['engine.tail_bytes=1MiB', 'engine.memory_bytes=1MiB']
+const SMALL_TAILS = ['mqtt.max_packet_size=1MiB', 'engine.tail_bytes=1MiB', 'engine.memory_bytes=1MiB']
 
 interface Figures {
   readonly heapBytes: number
   readonly externalBytes: number
   readonly residentMiB: number
-  readonly descriptors: number
+  readonly sockets: number
 }
 
 interface Measured {
@@ -38,13 +40,13 @@ async function serve(context: TestContext, ...settings: readonly string[]): Prom
       number,
       number,
     ]
-    return { heapBytes, externalBytes, residentMiB: residentKiB(server).now >> 10, descriptors: descriptors(server) }
+    return { heapBytes, externalBytes, residentMiB: residentKiB(server).now >> 10, sockets: sockets(server) }
   }
   return { server, figures }
 }
 
-const describe = ({ heapBytes, externalBytes, residentMiB, descriptors }: Figures): string =>
-  `heap ${(heapBytes / MIB).toFixed(1)} MiB, external ${(externalBytes / MIB).toFixed(1)} MiB, resident ${residentMiB} MiB, ${descriptors} descriptors`
+const describe = ({ heapBytes, externalBytes, residentMiB, sockets }: Figures): string =>
+  `heap ${(heapBytes / MIB).toFixed(1)} MiB, external ${(externalBytes / MIB).toFixed(1)} MiB, resident ${residentMiB} MiB, ${sockets} sockets`
 
 /** One visit of each kind: clean or persistent, a new name or one of few, with a farewell or without. */
 async function visit(port: number, churner: number, round: number): Promise<void> {
@@ -83,8 +85,8 @@ async function churn(server: ServerProcess, durationMs: number): Promise<number>
   return visits
 }
 
-test('30 s of clients that come, subscribe, publish and go leave no descriptor and no heap behind', {
-  timeout: 120_000,
+test('30 s of clients that come, subscribe, publish and go leave no socket and no heap behind', {
+  timeout: TIMEOUT_MS,
 }, async (context) => {
   const { server, figures } = await serve(context, ...SMALL_TAILS)
   // What is made once, and what is kept on purpose up to a bound, is there after the first of it.
@@ -94,14 +96,14 @@ test('30 s of clients that come, subscribe, publish and go leave no descriptor a
   const after = await figures()
   context.diagnostic(`before: ${describe(before)}`)
   context.diagnostic(`after ${visits} visits: ${describe(after)}`)
-  assert.ok(after.descriptors <= before.descriptors + 5)
+  assert.ok(after.sockets <= before.sockets + 5)
   assert.ok(after.heapBytes - before.heapBytes < 10 * MIB, 'the heap is near what it was')
   assert.ok(after.externalBytes - before.externalBytes < 10 * MIB, 'buffers are near what they were')
   assert.equal(await server.stop(), 0)
 })
 
 test('a persistent session whose client comes back again and again with a large will is remembered once', {
-  timeout: 60_000,
+  timeout: TIMEOUT_MS,
 }, async (context) => {
   const { server, figures } = await serve(context)
   const will = {
@@ -130,7 +132,7 @@ test('a persistent session whose client comes back again and again with a large 
 })
 
 test('engine.tail_bytes bounds what recent messages really take, also when they are small and come one by one', {
-  timeout: 60_000,
+  timeout: TIMEOUT_MS,
 }, async (context) => {
   const tailBytes = 8 * MIB
   const tail = 'robustmq_engine_tail_bytes{storage="rocksdb"}'
@@ -161,7 +163,7 @@ async function openIdle(context: TestContext, server: ServerProcess): Promise<re
   return clients
 }
 
-test(`${IDLE_COUNT} idle connections cost a few KiB each, and are all still there`, { timeout: 120_000 }, async (context) => {
+test(`${IDLE_COUNT} idle connections cost a few KiB each, and are all still there`, { timeout: TIMEOUT_MS }, async (context) => {
   const server = await ServerProcess.start({ directory: temporaryDirectory(context), context })
   // What the code itself takes once it runs is not the connections'.
   for (let at = 0; at < 200; at++) await visit(server.port, 0, at)

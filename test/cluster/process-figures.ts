@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the operating system and the server itself say of a running server.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServerProcess, TestLife } from './server-process.ts'
@@ -12,8 +12,21 @@ export function residentKiB({ pid }: ServerProcess): { readonly now: number; rea
   return { now: field('VmRSS'), peak: field('VmHWM') }
 }
 
-/** Open file descriptors. Linux. */
-export const descriptors = ({ pid }: ServerProcess): number => readdirSync(`/proc/${pid}/fd`).length
+/** Open sockets. Linux. Files are left out: the store opens and closes tables when it likes. */
+export function sockets({ pid }: ServerProcess): number {
+  const directory = `/proc/${pid}/fd`
+  return readdirSync(directory).filter((name) => targetOf(`${directory}/${name}`).startsWith('socket:')).length
+}
+
+/** What a link points to; '' when it is gone by now. */
+function targetOf(link: string): string {
+  try {
+    return readlinkSync(link)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return ''
+    throw error
+  }
+}
 
 export const fetchText = async ({ httpPort }: ServerProcess, path: string): Promise<{ readonly status: number; readonly text: string }> => {
   const response = await fetch(`http://127.0.0.1:${httpPort}${path}`)

@@ -134,9 +134,9 @@ export class Publisher {
 }
 
 /** Makes the persistent session that is going to read everything, and leaves. */
-export async function subscribeAndLeave(port: number, clientId: string, qos: 1 | 2): Promise<void> {
+export async function subscribeAndLeave(port: number, clientId: string, qos: 1 | 2, filter = 'load/#'): Promise<void> {
   const { client } = await RawClient.connect(port, clientId, { clean: false })
-  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'load/#', qos }] })
+  client.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: filter, qos }] })
   await client.next('suback')
   await client.disconnect()
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real node in a process of its own, with a data directory that outlives it.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -148,14 +149,24 @@ function launch(words: readonly string[], prefix: readonly string[], environment
   return spawn(command as string, rest, { env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
+/** Below the ports of outgoing connections, one of which would otherwise take the port between this look at it and the start of the server. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const port = randomInt(PORT_MIN, OUTGOING_PORT_MIN)
+    if (await isFree(port)) return port
+  }
 }
+
+const PORT_MIN = 10_000
+/** Linux takes them from here on, others from higher up. */
+const OUTGOING_PORT_MIN = 32_768
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 
 /** A directory for one test, removed after it. */
 export function temporaryDirectory(context: TestLife): string {

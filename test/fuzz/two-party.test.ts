@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Bystander } from '../cluster/bystander.ts'
-import { descriptors, metric, residentKiB, untilMetric } from '../cluster/process-figures.ts'
+import { metric, residentKiB, sockets, untilMetric } from '../cluster/process-figures.ts'
 import { RawClient } from '../cluster/raw-client.ts'
 import { ServerProcess, temporaryDirectory } from '../cluster/server-process.ts'
 import { attackOf, perform } from './attack.ts'
@@ -20,10 +20,10 @@ const COUNT = given('FUZZ_COUNT', Number.MAX_SAFE_INTEGER)
 /** Attackers side by side. */
 const LANES = 12
 /** A PINGREQ and a message at QoS 1 are answered within this, however busy the machine of the test is. */
-const STALL_MS_MAX = 10_000
+const STALL_MS_MAX = 60_000
 /** The high-water mark of a busy server over that of an idle one. */
 const GROWTH_MIB_MAX = 400
-const DESCRIPTORS_GROWTH_MAX = 40
+const SOCKETS_GROWTH_MAX = 40
 
 /** What attacks leave behind is bounded, and those bounds are small, so that memory which grows is memory that leaks. */
 const SETTINGS = [
@@ -95,7 +95,7 @@ test('whatever sessions an attacker makes up, the others are served, nothing sta
   const server = await ServerProcess.start({ directory: temporaryDirectory(context), settings: SETTINGS, context })
   const bystander = await Bystander.start(server.port)
   await bystander.further(20)
-  const before = { descriptors: descriptors(server), memoryKiB: residentKiB(server).now }
+  const before = { sockets: sockets(server), memoryKiB: residentKiB(server).now }
   const attackers = new Attackers(performance.now() + SECONDS * 1000)
   let isOver = false
   try {
@@ -112,16 +112,16 @@ test('whatever sessions an attacker makes up, the others are served, nothing sta
     await talking
     await bystander.further(20)
     await untilMetric(server, 'robustmq_connections', (count) => count <= BYSTANDERS)
-    const grown = { descriptors: descriptors(server) - before.descriptors, memoryMiB: (residentKiB(server).peak - before.memoryKiB) / 1024 }
+    const grown = { sockets: sockets(server) - before.sockets, memoryMiB: (residentKiB(server).peak - before.memoryKiB) / 1024 }
     const malformed = await metric(server, 'robustmq_malformed_packets_total')
     console.log(
       `${attackers.count} attacks, ${malformed} malformed packets, memory +${grown.memoryMiB.toFixed(0)} MiB at its highest, ` +
-        `descriptors +${grown.descriptors}, PINGREQ answered within ${longestMs.toFixed(0)} ms`,
+        `sockets +${grown.sockets}, PINGREQ answered within ${longestMs.toFixed(0)} ms`,
     )
     console.log(await bystander.stop())
     assert.ok(bystander.longestMs < STALL_MS_MAX, `a message took ${bystander.longestMs.toFixed(0)} ms`)
     assert.ok(grown.memoryMiB < GROWTH_MIB_MAX, `memory grew by ${grown.memoryMiB.toFixed(0)} MiB`)
-    assert.ok(grown.descriptors < DESCRIPTORS_GROWTH_MAX, `${grown.descriptors} more descriptors are open`)
+    assert.ok(grown.sockets < SOCKETS_GROWTH_MAX, `${grown.sockets} more sockets are open`)
     assert.equal(await server.stop(), 0)
     assert.doesNotMatch(server.stderr, /fatal|assert|uncaught|unhandled/i)
   } catch (error) {

@@ -95,7 +95,7 @@ export const SCHEMA = section('', {
       text: 'What the logs in memory keep, all together; older messages are dropped.',
     }),
     tailBytes: size({
-      default: '64MiB',
+      default: '8MiB',
       min: '1MiB',
       max: '64GiB',
       text: 'Recent records kept in memory for consumers that keep up; others read from the log.',
@@ -117,6 +117,13 @@ export const SCHEMA = section('', {
       max: '64GiB',
       text: 'Size at which the oldest part of the write-ahead log is reclaimed.',
     }),
+    scrubRate: size({
+      default: '1MiB',
+      min: '0B',
+      max: '1GiB',
+      reload: true,
+      text: 'Bytes of stored messages that are verified in the background in a second, so that damage is found early; 0 for none.',
+    }),
     retention: section('How long stored messages are kept; whichever limit is reached first.', {
       maxAge: duration({ default: '7d', min: '1s', max: '36500d', reload: true, text: 'Older messages are deleted.' }),
       maxBytes: size({
@@ -124,7 +131,7 @@ export const SCHEMA = section('', {
         min: '1MiB',
         max: '1024TiB',
         reload: true,
-        text: 'Bytes of messages kept in all logs of the node; the oldest are deleted.',
+        text: 'Bytes of messages kept of each storage type on disk; the oldest are deleted. For "segment" it counts whole files, and one more may be kept.',
       }),
     }),
   }),
@@ -291,7 +298,15 @@ export const SCHEMA = section('', {
           example: '1h',
           min: '1s',
           max: '36500d',
-          text: 'Age at which its messages are not given to clients that come back, besides mqtt_offline_message.max_age.',
+          text: 'Age at which its messages are not given to clients that come back, besides mqtt_offline_message.max_age. Stored in rocksdb they are deleted.',
+        }),
+      ),
+      maxBytes: optional(
+        size({
+          example: '16MiB',
+          min: '1KiB',
+          max: '1024TiB',
+          text: 'Bytes of stored messages kept of each topic, besides engine.retention; the oldest are deleted. For messages stored in rocksdb.',
         }),
       ),
       maxMessages: optional(

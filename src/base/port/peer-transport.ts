@@ -11,6 +11,7 @@ export type TrafficClass = 'control' | 'append'
 /** What the host is told. No call comes after `stop` has resolved. */
 export interface TransportHandler {
   /** Throws when the bytes are no frame: the connection that brought them is to be closed. */
+  /** A PlatformError that is thrown closes the stream on which the frame came; the sender is told, and opens another one. */
   onFrame(from: NodeId, frame: Buffer): void
   /** A frame to that node may have been lost: its connection broke or cannot be made, or its queue is full. */
   onUnreachable(node: NodeId): void

@@ -150,7 +150,8 @@ export class AwaySessions {
   }
 
   readonly #fire = (): void => {
-    this.#settling = this.#settleDue()
+    const before = this.#settling
+    this.#settling = this.#settleDue().then(() => before)
   }
 
   async #settleDue(): Promise<void> {

@@ -25,6 +25,8 @@ export interface Outlet {
   offlineLimits?(): OfflineLimits | undefined
   /** So many records were left out by these limits. */
   dropped?(reason: OfflineReason, count: number): void
+  /** So many records that were owed were removed by the retention of their topics, as far as that is known. */
+  removed?(count: number): void
   /** Records [from, to) were removed by retention before they could be delivered. */
   missed(log: LogId, from: Position, to: Position): void
   failed(error: unknown): void
@@ -138,6 +140,8 @@ export class Consumer {
         const took = result.batches.every((batch) => this.#offerAll(follower, batch))
         this.#reportDrops()
         if (!took) return
+        // Told only of what has been passed: a range that is read again is counted again.
+        if (result.removed !== undefined) this.#outlet.removed?.(result.removed)
         follower.next = result.next
         // Everything committed up to here has passed `live` already, and what comes next will.
         if (follower.next >= this.#store.extent(log).end) follower.live = true

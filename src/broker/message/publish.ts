@@ -6,6 +6,7 @@ import type { AppendOutcome, LogId } from '#contract/client/engine-client'
 import { ATTRIBUTE, RecordBatchBuilder } from '#contract/record/record-batch'
 import type { Shard, ShardStore } from '#storage'
 import type { RetainedQuota } from './retained-quota.ts'
+import { RetainedWrites } from './retained-writes.ts'
 
 /** Who waits for messages to be stored. One object for all messages of a connection. */
 export interface PublishOwner {
@@ -27,7 +28,7 @@ export interface OutgoingMessage {
 }
 
 /** A batch is closed when it has this many bytes, however many appends are under way. */
-const BATCH_BYTES_MAX = 256 * 1024
+const BATCH_BYTES_MAX = 64 * 1024
 /** Appends of one log under way before its next batch waits to grow. */
 const APPENDS_MAX = 2
 
@@ -42,6 +43,8 @@ class Lane {
   /** Records that are to be retained, and the bytes of their payloads. */
   retained = 0
   retainedBytes = 0
+  /** Number of the open batch among the retained writes; 0 when it has no retained message. */
+  retainedWrite = 0
   appends = 0
   queued = false
 
@@ -51,6 +54,7 @@ class Lane {
 }
 
 export class Publisher {
+  readonly retainedWrites = new RetainedWrites()
   readonly #store: ShardStore
   readonly #clock: Clock
   readonly #quota: RetainedQuota | undefined
@@ -108,10 +112,11 @@ export class Publisher {
     const stamped = expires ? attributes | ATTRIBUTE.expiry : attributes
     const endsMs = expires ? this.#endOfLife(shard, attributes, expiryMs) : expiryMs
     lane.builder.append(topic, stamped, publisher, endsMs, sequence, headers, source, start, end)
-    if ((attributes & ATTRIBUTE.retain) !== 0 && this.#quota !== undefined) {
+    if ((attributes & ATTRIBUTE.retain) !== 0) {
+      if (lane.retainedWrite === 0) lane.retainedWrite = this.retainedWrites.begin()
       lane.retained++
       lane.retainedBytes += end - start
-      this.#quota.began(end - start)
+      this.#quota?.began(end - start)
     }
     if (owner !== undefined) {
       lane.owners.push(owner)
@@ -158,7 +163,7 @@ export class Publisher {
   }
 
   #append(lane: Lane): void {
-    const { owners, tags, diverted, retained, retainedBytes } = lane
+    const { owners, tags, diverted, retained, retainedBytes, retainedWrite } = lane
     const batch = lane.builder.build()
     const bytes = batch.bytes.length
     lane.owners = []
@@ -166,13 +171,17 @@ export class Publisher {
     lane.diverted = []
     lane.retained = 0
     lane.retainedBytes = 0
+    lane.retainedWrite = 0
     lane.appends++
     this.#pendingBytes += bytes
     this.#store.append(lane.log, batch, (outcome) => {
       lane.appends--
       this.#pendingBytes -= bytes
       for (const shard of diverted) this.#settleDiverted(shard)
-      if (retained > 0) this.#quota?.settled(retained, retainedBytes)
+      if (retained > 0) {
+        this.#quota?.settled(retained, retainedBytes)
+        this.retainedWrites.settle(retainedWrite)
+      }
       for (let at = 0; at < owners.length; at++) (owners[at] as PublishOwner).published(tags[at] as number, outcome)
       // What gathered meanwhile goes out at once; a lane that is queued goes at the end of its turn anyway.
       if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)

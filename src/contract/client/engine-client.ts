@@ -46,6 +46,8 @@ export interface ReadResult {
   readonly atEnd: boolean
   /** Records between `from` and this position are gone (retention). Equal to `from` when nothing is missing. */
   readonly from: Position
+  /** Matching records from there to `next` that are gone by the retention of their topics, as far as that is known. Absent for none. */
+  readonly removed?: number
 }
 
 /** A broker's side of the delivery path. Called synchronously, in order of position for each log. */

@@ -243,7 +243,7 @@ export class RecordCursor {
 const EMPTY = Buffer.alloc(0)
 
 /** A larger buffer is given up after a small batch: one large batch must not cost its memory for ever. */
-const BUFFER_KEPT_BYTES_MAX = 64 * 1024
+const BUFFER_KEPT_BYTES_MAX = 128 * 1024
 
 /** Builds batches, one after the other. Copies what it is given: the caller's buffers are free at once. */
 export class RecordBatchBuilder {
@@ -355,9 +355,9 @@ export class RecordBatchBuilder {
       bytes.write(topic, this.#at + 2, 'utf8')
       this.#at += 2 + size
     }
-    // A small batch is copied out, and not into Node's pool: for as long as it is kept, in the tail for example, it would hold the whole
-    // buffer, or a whole slab of the pool.
-    const small = this.#at * 2 < this.#bytes.length
+    // A batch that leaves room is copied out, and not into Node's pool: for as long as it is kept, in the tail for example, it would hold the whole
+    // buffer, or a whole slab of the pool, and nobody counts that.
+    const small = this.#at + (this.#at >>> 3) < this.#bytes.length
     const bytes = small ? ownCopy(this.#bytes, this.#at) : this.#bytes.subarray(0, this.#at)
     bytes.writeUInt32BE(BATCH_MAGIC, AT.magic)
     bytes.writeUInt32BE(this.#at, AT.length)

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads of one log that cost what matches, not what is stored (D6): from the runs of the matching topics, from the chunks when there are too many
+// Reads of one log that cost what matches, not what is stored (D6): from what there is of the matching topics, from the chunks when there are too many
 // of those, and from the tail where the store ends. Every call does a bounded amount of work and says where to go on.
 import { must } from '#base/assert'
 import type { Counter } from '#base/port/metrics'
 import type { Position, ReadRequest, ReadResult } from '#contract/client/engine-client'
 import type { RecordBatch } from '#contract/record/record-batch'
 import { FilterSet } from './filter-set.ts'
-import { type Chunk, damaged } from './key-layout.ts'
+import type { Chunk } from './key-layout.ts'
 import { RecordSelection, type Wanted } from './record-selection.ts'
+import type { RemovedRecords } from './removed-records.ts'
 import type { StoredLog } from './stored-log.ts'
+import type { RecordSet, StoredRecords } from './stored-records.ts'
 import type { Tail, TailEntry } from './tail.ts'
 import type { Topic } from './topic.ts'
 import type { TopicDictionary } from './topic-dictionary.ts'
-import { TopicRuns } from './topic-runs.ts'
 
 /** More matching topics than this are not merged run by run: the log is gone through by its chunks. */
 const TOPICS_MAX = 256
@@ -31,7 +32,14 @@ export interface ReadableLog {
   readonly start: Position
   readonly tail: Tail
   /** Undefined for a log that is only in memory. */
-  readonly stored: { readonly log: StoredLog; readonly dictionary: TopicDictionary } | undefined
+  readonly stored:
+    | {
+        readonly log: StoredLog
+        readonly records: StoredRecords
+        readonly dictionary: TopicDictionary
+        readonly removed: RemovedRecords
+      }
+    | undefined
 }
 
 /** How often each plan was chosen. */
@@ -54,15 +62,23 @@ interface Progress {
   full: boolean
 }
 
+export type ReadPlan = keyof PlanCounters
+
 export class CatchUp {
   readonly #log: ReadableLog
   readonly #plans: PlanCounters
   readonly #selection = new RecordSelection()
   readonly #everything = new FilterSet('all')
+  readonly #planCounts: Record<ReadPlan, number> = { nothing: 0, topics: 0, chunks: 0, tail: 0 }
 
   constructor(log: ReadableLog, plans: PlanCounters) {
     this.#log = log
     this.#plans = plans
+  }
+
+  /** How often each plan was chosen in this log. */
+  get planCounts(): Readonly<Record<ReadPlan, number>> {
+    return this.#planCounts
   }
 
   /** `request.from` past the end reads from the end: the log has lost what was there. Rejects with dataDamaged. */
@@ -80,7 +96,9 @@ export class CatchUp {
       }
       // Retention, or eviction, may have taken away what lay ahead: then what was found may be incomplete.
       if (this.#firstFrom(from) !== first) continue
-      return { batches: progress.batches, next: progress.at, atEnd: progress.at === this.#log.tail.end, from: first }
+      const result = { batches: progress.batches, next: progress.at, atEnd: progress.at === this.#log.tail.end, from: first }
+      const removed = this.#log.stored?.removed.count(filters, first, progress.at) ?? 0
+      return removed === 0 ? result : { ...result, removed }
     }
   }
 
@@ -95,10 +113,12 @@ export class CatchUp {
       const chunk = entry === undefined ? await this.#log.stored?.log.chunkAt(position) : undefined
       const end = entry?.end ?? chunk?.end
       if (end === undefined) continue
-      const sources = entry !== undefined ? [entry.batch] : chunk !== undefined ? await this.#runsOf([chunk], chunk.topicIds) : []
+      const sets = entry !== undefined ? [[entry.batch]] : chunk !== undefined ? await this.#setsOf([chunk], new Set(chunk.topicIds)) : []
       const wanted: Wanted = { filters: this.#everything, from: position, to: end, positions: set }
-      const batch = this.#selection.select(sources, wanted, end)
-      if (batch !== undefined) batches.push(batch)
+      for (const sources of sets) {
+        const batch = this.#selection.select(sources, wanted, end)
+        if (batch !== undefined) batches.push(batch)
+      }
       done = end - 1
     }
     return batches
@@ -119,7 +139,7 @@ export class CatchUp {
 
   /** Synchronous: the tail does not change meanwhile. */
   #readTail(progress: Progress): void {
-    this.#plans.tail.add(1)
+    this.#chose('tail')
     const { tail } = this.#log
     const wanted: Wanted = { filters: progress.filters, from: progress.at, to: Number.POSITIVE_INFINITY }
     const begin = tail.locate(progress.at)
@@ -145,7 +165,7 @@ export class CatchUp {
     const topics = stored.dictionary.select(progress.filters, progress.at, TOPICS_MAX)
     if (topics === undefined) return await this.#readChunks(progress, to)
     if (topics.length === 0) {
-      this.#plans.nothing.add(1)
+      this.#chose('nothing')
       progress.at = to
       return
     }
@@ -154,11 +174,11 @@ export class CatchUp {
       await this.#readChunks(progress, to)
       return
     }
-    this.#plans.topics.add(1)
-    const runs = new TopicRuns(stored.log, topics, chunk?.base ?? progress.at, to)
+    this.#chose('topics')
+    const reader = stored.records.ofTopics(topics, chunk?.base ?? progress.at, to)
     const wanted: Wanted = { filters: progress.filters, from: progress.at, to }
     for (;;) {
-      const sources = await runs.next(progress.bytesMax - progress.bytes)
+      const sources = await reader.next(progress.bytesMax - progress.bytes)
       const base = sources[0]?.basePosition
       if (base === undefined) break
       if (progress.full) {
@@ -170,63 +190,61 @@ export class CatchUp {
     progress.at = to
   }
 
-  /** Goes through the chunks, and reads the runs of those that have a matching topic. */
+  /** Goes through the chunks, and reads those that have a matching topic. */
   async #readChunks(progress: Progress, to: Position): Promise<void> {
     const stored = must(this.#log.stored, 'a log in memory has no chunks')
-    this.#plans.chunks.add(1)
-    const from = await stored.log.chunkBaseAt(progress.at)
-    const chunks = await stored.log.chunks(from, to, CHUNKS_LOOKED_MAX)
+    this.#chose('chunks')
     const wanted: Wanted = { filters: progress.filters, from: progress.at, to }
-    let looked = 0
-    for (let at = 0; at < chunks.length; ) {
-      const group: Chunk[] = []
-      const topicIds = new Set<number>()
-      let bytes = progress.bytes
-      while (at < chunks.length && group.length < CHUNKS_FETCHED_MAX && bytes < progress.bytesMax && looked < CHUNK_TOPICS_LOOKED_MAX) {
-        const chunk = chunks[at++] as Chunk
-        const wantedIds = chunk.topicIds.filter((id) => this.#isWanted(progress.filters, id))
-        for (const id of wantedIds) topicIds.add(id)
-        group.push(chunk)
-        looked += chunk.topicIds.length
-        bytes += (chunk.bytes * wantedIds.length) / chunk.topicIds.length
+    let from = await stored.log.chunkBaseAt(progress.at)
+    let topicsLooked = 0
+    for (let looked = 0, limit = CHUNKS_FETCHED_MAX; ; limit = Math.min(2 * limit, CHUNKS_LOOKED_MAX - looked)) {
+      const chunks = await stored.log.chunks(from, to, limit)
+      for (let at = 0; at < chunks.length; ) {
+        const group: Chunk[] = []
+        const topicIds = new Set<number>()
+        let bytes = progress.bytes
+        while (at < chunks.length && group.length < CHUNKS_FETCHED_MAX && bytes < progress.bytesMax) {
+          if (topicsLooked >= CHUNK_TOPICS_LOOKED_MAX) break
+          const chunk = chunks[at++] as Chunk
+          const wantedIds = chunk.topicIds.filter((id) => this.#isWanted(progress.filters, id))
+          for (const id of wantedIds) topicIds.add(id)
+          group.push(chunk)
+          topicsLooked += chunk.topicIds.length
+          bytes += (chunk.bytes * wantedIds.length) / chunk.topicIds.length
+        }
+        this.#takeChunks(progress, wanted, group, await this.#setsOf(group, topicIds))
+        if (!progress.full && topicsLooked >= CHUNK_TOPICS_LOOKED_MAX) progress.full = progress.at < to
+        if (progress.full) return
       }
-      const sources = await this.#runsOf(group, topicIds)
-      this.#takeChunks(progress, wanted, group, sources)
-      if (progress.full) return
-      if (looked >= CHUNK_TOPICS_LOOKED_MAX && at < chunks.length) {
-        progress.full = true
+      looked += chunks.length
+      if (chunks.length < limit) break
+      if (looked >= CHUNKS_LOOKED_MAX) {
+        progress.full = progress.at < to
         return
       }
+      from = (chunks.at(-1) as Chunk).end
     }
-    if (chunks.length === CHUNKS_LOOKED_MAX) progress.full = progress.at < to
-    else progress.at = to
+    progress.at = to
   }
 
-  /** Takes the runs chunk by chunk until the bytes are used up. */
-  #takeChunks(progress: Progress, wanted: Wanted, group: readonly Chunk[], sources: readonly RecordBatch[]): void {
+  /** Takes what was read chunk by chunk until the bytes are used up. */
+  #takeChunks(progress: Progress, wanted: Wanted, group: readonly Chunk[], sets: readonly RecordSet[]): void {
     let at = 0
     for (const chunk of group) {
       if (progress.full) return
-      const first = at
-      while (sources[at]?.basePosition === chunk.base) at++
-      this.#take(progress, this.#selection.select(sources.slice(first, at), wanted, chunk.end))
+      for (let set = sets[at]; set !== undefined && (set[0]?.basePosition ?? 0) < chunk.end; set = sets[++at])
+        this.#take(progress, this.#selection.select(set, wanted, chunk.end))
       progress.at = Math.min(wanted.to, Math.max(progress.at, chunk.end))
     }
   }
 
-  /** Runs of the chunks, in order, of those topics among `topicIds`. */
-  async #runsOf(chunks: readonly Chunk[], topicIds: Iterable<number>): Promise<RecordBatch[]> {
-    const stored = must(this.#log.stored, 'a log in memory has no runs')
-    const chosen = new Set(topicIds)
-    const places = chunks.flatMap(({ base, topicIds: ids }) => ids.filter((id) => chosen.has(id)).map((topicId) => ({ topicId, base })))
-    const runs = await stored.log.runsAt(places)
-    const found: RecordBatch[] = []
-    runs.forEach((run, index) => {
-      const base = places[index]?.base ?? 0
-      if (run !== undefined) found.push(run)
-      else if (base >= this.#log.start) throw damaged(`log ${stored.log.log}: a run of chunk ${base} is missing`)
-    })
-    return found
+  #setsOf(chunks: readonly Chunk[], topicIds: ReadonlySet<number>): Promise<readonly RecordSet[]> {
+    return must(this.#log.stored, 'a log in memory has no chunks').records.ofChunks(chunks, topicIds)
+  }
+
+  #chose(plan: ReadPlan): void {
+    this.#plans[plan].add(1)
+    this.#planCounts[plan]++
   }
 
   #isWanted(filters: FilterSet, topicId: number): boolean {

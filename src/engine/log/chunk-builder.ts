@@ -15,8 +15,18 @@ export const CHUNK_SPAN_MS_MAX = 100
 /** Builders kept for the next chunk. */
 const BUILDERS_KEPT = 64
 
-/** One builder serves all logs of a node: a chunk is filled and closed within one turn. */
-export class ChunkBuilder {
+/** Fills one chunk at a time. One serves all logs of a storage type: a chunk is filled and closed within one turn. */
+export interface ChunkWriter {
+  readonly isEmpty: boolean
+  /** Whether the chunk must be closed before this batch, which is in entry `entry`. */
+  isFullFor(batch: RecordBatch, entry: number): boolean
+  /** `topics` are those of the batch, in its order. */
+  add(batch: RecordBatch, topics: readonly Topic[], end: Position, entry: number): void
+  /** Adds the operations that store the chunk, and its new topics. Returns how many runs it has, and the bytes of its records. */
+  close(keys: LogKeys, operations: KvOperation[]): { readonly runs: number; readonly bytes: number }
+}
+
+export class ChunkBuilder implements ChunkWriter {
   readonly #batches: RecordBatch[] = []
   readonly #topics: (readonly Topic[])[] = []
   #bytes = 0
@@ -29,7 +39,6 @@ export class ChunkBuilder {
   /** Slot of each topic of the batch at hand. */
   readonly #slotOf: number[] = []
 
-  /** Whether the chunk must be closed before this batch. */
   isFullFor(batch: RecordBatch): boolean {
     const first = this.#batches[0]
     if (first === undefined) return false
@@ -44,7 +53,6 @@ export class ChunkBuilder {
     return this.#batches.length === 0
   }
 
-  /** `topics` are those of the batch, in its order. */
   add(batch: RecordBatch, topics: readonly Topic[], end: Position): void {
     this.#batches.push(batch)
     this.#topics.push(topics)
@@ -52,7 +60,6 @@ export class ChunkBuilder {
     this.#end = end
   }
 
-  /** Adds the operations that store the chunk, and its new topics. Returns how many runs it has, and their bytes. */
   close(keys: LogKeys, operations: KvOperation[]): { readonly runs: number; readonly bytes: number } {
     const first = must(this.#batches[0], 'a chunk that is closed has a batch')
     const base = first.basePosition

@@ -10,6 +10,8 @@ export class FilterSet {
   readonly all: boolean
   readonly exact: ReadonlySet<string>
   readonly wildcards: readonly string[]
+  /** '#' is among them: every topic matches whose name does not begin with '$' [MQTT-4.7.2-1]. */
+  readonly #hash: boolean
   readonly #answers = new Map<string, boolean>()
 
   /** 'all' for every topic there is. */
@@ -18,11 +20,13 @@ export class FilterSet {
     const list = filters === 'all' ? [] : filters
     this.exact = new Set(list.filter((filter) => !hasWildcard(filter)))
     this.wildcards = list.filter(hasWildcard)
+    this.#hash = list.includes('#')
   }
 
   matches(topic: string): boolean {
     if (this.all || this.exact.has(topic)) return true
     if (this.wildcards.length === 0) return false
+    if (this.#hash && !topic.startsWith('$')) return true
     const known = this.#answers.get(topic)
     if (known !== undefined) return known
     const answer = this.wildcards.some((filter) => matches(filter, topic))

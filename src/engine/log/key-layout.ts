@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the state of a log of type rocksdb lives in the key-value store, and the bytes of its values.
+// Where the state of a stored log lives in the key-value store, and the bytes of its values.
 //
 //   key      := 'e' log u32 kind
 //   kind     := 'm'                                the state itself
 //             | 'p' base position u64              a chunk: consecutive records of the log
-//             | 'r' topic id u32 base position u64 a run: the records of one topic within the chunk of that base, as a record batch
+//             | 'r' topic id u32 base position u64 a run: the records of one topic within the chunk of that base
 //             | 's' publisher u64 sequence u32     a sequence that was not released
 //             | 't' name                           a topic
 //   state    := version u8 | applied index u64 | end u64 | start u64 | next topic id u32 | stored bytes u64 | topics saved up to u64 | retained up to u64
-//   chunk    := end u64 | append time u64 | bytes u32 | topic id u32 *
+//   chunk    := end u64 | append time u64 | bytes u32 | extent? | topic id u32 *      an extent in logs of type segment only
+//   extent   := first entry index u64 | entries u32
+//   run      := record batch                                                        rocksdb
+//             | entry index u64 | distance u16 *                                     segment: the first entry that has the topic, then the others
 //   sequence := position u64
 //   topic    := id u32 | last position u64
 //
@@ -22,7 +25,12 @@ import type { LogId, Position } from '#contract/client/engine-client'
 const STATE_VERSION = 1
 const STATE_BYTES = 1 + 8 + 8 + 8 + 4 + 8 + 8 + 8
 const CHUNK_HEADER_BYTES = 20
+const EXTENT_BYTES = 12
+const REFERENCE_BYTES = 8
 const PREFIX_BYTES = 6
+
+/** A chunk refers to fewer entries than this: distances between them fit into a u16. */
+export const CHUNK_ENTRIES_MAX = 0x1_0000
 
 const KIND = { state: 0x6d, chunk: 0x70, run: 0x72, sequence: 0x73, topic: 0x74 } as const
 
@@ -43,6 +51,12 @@ export interface StoredState {
   readonly retainedUpTo: Position
 }
 
+/** The entries of the Raft log between which the records of a chunk are. */
+export interface Extent {
+  readonly first: number
+  readonly count: number
+}
+
 /** What is known of a chunk without reading its runs. */
 export interface Chunk {
   readonly base: Position
@@ -52,6 +66,8 @@ export interface Chunk {
   /** Bytes of its runs. */
   readonly bytes: number
   readonly topicIds: readonly number[]
+  /** Only in logs of type segment. */
+  readonly extent: Extent | undefined
 }
 
 /** The keys of one log. */
@@ -123,6 +139,9 @@ export class LogKeys {
   }
 }
 
+/** Whether a key is that of a run: damage there concerns the records of one topic in one chunk, and nothing else. */
+export const isRecordKey = (key: Buffer): boolean => key.length > PREFIX_BYTES && key[0] === 0x65 && key[5] === KIND.run
+
 /** Base position in the key of a chunk. */
 export const chunkBaseOf = (key: Buffer): Position => readUint64(key, PREFIX_BYTES)
 /** Base position in the key of a run. */
@@ -161,22 +180,54 @@ export function decodeState(bytes: Buffer): StoredState {
   }
 }
 
-export function encodeChunk(end: Position, appendTimeMs: number, size: number, topicIds: readonly number[]): Buffer {
-  const bytes = Buffer.allocUnsafe(CHUNK_HEADER_BYTES + 4 * topicIds.length)
+export function encodeChunk(end: Position, appendTimeMs: number, size: number, topicIds: readonly number[], extent?: Extent): Buffer {
+  const header = CHUNK_HEADER_BYTES + (extent === undefined ? 0 : EXTENT_BYTES)
+  const bytes = Buffer.allocUnsafe(header + 4 * topicIds.length)
   writeUint64(bytes, end, 0)
   writeUint64(bytes, appendTimeMs, 8)
   bytes.writeUInt32BE(size, 16)
-  let at = CHUNK_HEADER_BYTES
+  if (extent !== undefined) {
+    writeUint64(bytes, extent.first, CHUNK_HEADER_BYTES)
+    bytes.writeUInt32BE(extent.count, CHUNK_HEADER_BYTES + 8)
+  }
+  let at = header
   for (const id of topicIds) at = bytes.writeUInt32BE(id, at)
   return bytes
 }
 
-/** Throws dataDamaged. */
-export function decodeChunk(key: Buffer, value: Buffer): Chunk {
-  if (value.length < CHUNK_HEADER_BYTES || value.length % 4 !== 0) throw damaged(`chunk ${chunkBaseOf(key)} has ${value.length} bytes`)
+/** `hasExtent`: of a log of type segment. Throws dataDamaged. */
+export function decodeChunk(key: Buffer, value: Buffer, hasExtent: boolean): Chunk {
+  const header = CHUNK_HEADER_BYTES + (hasExtent ? EXTENT_BYTES : 0)
+  if (value.length < header || value.length % 4 !== 0) throw damaged(`chunk ${chunkBaseOf(key)} has ${value.length} bytes`)
   const topicIds: number[] = []
-  for (let at = CHUNK_HEADER_BYTES; at < value.length; at += 4) topicIds.push(value.readUInt32BE(at))
-  return { base: chunkBaseOf(key), end: readUint64(value, 0), appendTimeMs: readUint64(value, 8), bytes: value.readUInt32BE(16), topicIds }
+  for (let at = header; at < value.length; at += 4) topicIds.push(value.readUInt32BE(at))
+  const extent = hasExtent ? { first: readUint64(value, CHUNK_HEADER_BYTES), count: value.readUInt32BE(CHUNK_HEADER_BYTES + 8) } : undefined
+  return {
+    base: chunkBaseOf(key),
+    end: readUint64(value, 0),
+    appendTimeMs: readUint64(value, 8),
+    bytes: value.readUInt32BE(16),
+    topicIds,
+    extent,
+  }
+}
+
+/** The entries of a chunk in which a topic occurs, ascending. */
+export function encodeReference(entries: readonly number[]): Buffer {
+  const first = entries[0] as number
+  const bytes = Buffer.allocUnsafe(REFERENCE_BYTES + 2 * (entries.length - 1))
+  writeUint64(bytes, first, 0)
+  for (let at = 1; at < entries.length; at++) bytes.writeUInt16BE((entries[at] as number) - first, REFERENCE_BYTES + 2 * (at - 1))
+  return bytes
+}
+
+/** Throws dataDamaged. */
+export function decodeReference(value: Buffer): readonly number[] {
+  if (value.length < REFERENCE_BYTES || value.length % 2 !== 0) throw damaged(`a reference has ${value.length} bytes`)
+  const first = readUint64(value, 0)
+  const entries = [first]
+  for (let at = REFERENCE_BYTES; at < value.length; at += 2) entries.push(first + value.readUInt16BE(at))
+  return entries
 }
 
 export function encodeTopic(id: number, last: Position): Buffer {

@@ -16,7 +16,7 @@ const KEYS_STEP = 2048
 export interface RetentionLimits {
   /** Records older than this are removed; 0 for no limit. */
   readonly maxAgeMs: number
-  /** Oldest records are removed while the runs of the log have more bytes than this; 0 for no limit. */
+  /** Oldest records are removed while those of the log have more bytes than this; 0 for no limit. */
   readonly maxBytes: number
 }
 
@@ -27,6 +27,8 @@ export class Retention {
   readonly #metrics: StripeMetrics
   /** Chunks before it are gone, so that tombstones are not searched again. */
   #cleared: Position = 0
+  /** The state is durable up to this entry. */
+  #persisted = 0
 
   constructor(machine: StripeMachine, limits: RetentionLimits, metrics: StripeMetrics) {
     this.#machine = machine
@@ -35,10 +37,20 @@ export class Retention {
     this.#metrics = metrics
   }
 
-  /** One round: removes all that is over the limits now. One at a time. `stopped` is asked between steps. */
-  async run(nowMs: number, stopped: () => boolean): Promise<void> {
+  /**
+   * One round: removes all that is over the limits now, and the records in entries up to `through`. One at a time. `stopped` is asked between steps. Whether anything
+   * was given up.
+   */
+  async run(nowMs: number, stopped: () => boolean, through = 0): Promise<boolean> {
+    const { start, neededFrom } = this.#machine
+    await this.#removeAll(nowMs, stopped, through)
+    await this.#release()
+    return this.#machine.start > start || this.#machine.neededFrom > neededFrom
+  }
+
+  async #removeAll(nowMs: number, stopped: () => boolean, through: number): Promise<void> {
     while (!stopped()) {
-      const expired = await this.#expired(nowMs)
+      const expired = await this.#expired(nowMs, through)
       const last = expired.at(-1)
       if (last !== undefined) await this.#remove(expired, last.end)
       const droppedAll = this.#dropTopics()
@@ -47,7 +59,7 @@ export class Retention {
   }
 
   /** The oldest chunks, as far as they are over a limit or below the start already. */
-  async #expired(nowMs: number): Promise<Chunk[]> {
+  async #expired(nowMs: number, through: number): Promise<Chunk[]> {
     const { maxAgeMs, maxBytes } = this.#limits
     const bound = this.#bound()
     const chunks = await this.#store.log.chunks(this.#cleared, bound, CHUNKS_STEP)
@@ -55,7 +67,8 @@ export class Retention {
     let count = 0
     for (const chunk of chunks) {
       const isOld = maxAgeMs > 0 && chunk.appendTimeMs < nowMs - maxAgeMs
-      if (chunk.end > bound || !(chunk.end <= this.#machine.start || isOld || bytesOver > 0)) break
+      const isCaught = chunk.extent !== undefined && chunk.extent.first <= through
+      if (chunk.end > bound || !(chunk.end <= this.#machine.start || isOld || isCaught || bytesOver > 0)) break
       bytesOver -= chunk.bytes
       count++
     }
@@ -65,6 +78,17 @@ export class Retention {
   /** Nothing is removed that the retained view may still lack, nor anything that is not in the store. */
   #bound(): Position {
     return Math.min(this.#machine.tail.storedEnd, this.#machine.retainedUpTo)
+  }
+
+  /** Lets the Raft log of a log of type segment begin where its records do, when the start is durable (L28). */
+  async #release(): Promise<void> {
+    if (this.#machine.entries === undefined) return
+    const { writer, log } = this.#store
+    const written = writer.writtenIndex
+    // A start after a power loss applies again what was not durable: at most what a round has brought.
+    if (written > this.#persisted) this.#persisted = await writer.persist()
+    const [first] = await log.chunks(this.#machine.start, Number.MAX_SAFE_INTEGER, 1)
+    this.#machine.releaseBefore(first?.extent?.first ?? written + 1)
   }
 
   async #remove(chunks: readonly Chunk[], end: Position): Promise<void> {

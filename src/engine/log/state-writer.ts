@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Carries what a log of type rocksdb has applied into the key-value store: in order, one write at a time, each with the applied index (R8).
+// Carries what a stored log has applied into the key-value store: in order, one write at a time, each with the applied index (R8).
 // Nothing waits for it but `persist`: entries are durable in the Raft log, and readers have the tail.
 import { must } from '#base/assert'
 import { uint64Bytes } from '#base/bytes'
@@ -7,7 +7,7 @@ import type { Clock, Timer } from '#base/port/clock'
 import type { Kv, KvOperation } from '#base/port/kv'
 import type { Position } from '#contract/client/engine-client'
 import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
-import type { ChunkBuilder } from './chunk-builder.ts'
+import type { ChunkWriter } from './chunk-builder.ts'
 import { encodeState, encodeTopic, type LogKeys, type StoredState } from './key-layout.ts'
 import type { Topic } from './topic.ts'
 import type { TopicDictionary } from './topic-dictionary.ts'
@@ -17,7 +17,7 @@ const LINGER_MS = 20
 /** This many bytes do not wait. */
 const FLUSH_BYTES = 256 * 1024
 /** Bounds one write, and so the time for which building it holds up the loop. */
-const WRITE_BYTES_MAX = 1024 * 1024
+const WRITE_BYTES_MAX = 256 * 1024
 /** The last positions of topics are stored again after this many runs: what is left for a start to work out is bounded by it. */
 const TOPIC_SAVE_RUNS = 2048
 
@@ -50,7 +50,7 @@ export class StateWriter {
   readonly #clock: Clock
   readonly #crash: (reason: Error) => void
   readonly #keys: LogKeys
-  readonly #chunk: ChunkBuilder
+  readonly #chunk: ChunkWriter
   readonly #dictionary: TopicDictionary
   readonly #source: WriterSource
   readonly #backlogBytesMax: number
@@ -64,6 +64,8 @@ export class StateWriter {
   /** Applied, written or not. */
   #appliedIndex = 0
   #appliedEnd: Position = 0
+  /** Everything up to it is written. */
+  #writtenIndex = 0
   #storedBytes = 0
   #topicsSavedUpTo: Position = 0
   #runsSinceTopicSave = 0
@@ -73,7 +75,7 @@ export class StateWriter {
     clock: Clock,
     crash: (reason: Error) => void,
     keys: LogKeys,
-    chunk: ChunkBuilder,
+    chunk: ChunkWriter,
     dictionary: TopicDictionary,
     source: WriterSource,
     backlogBytesMax: number,
@@ -93,14 +95,19 @@ export class StateWriter {
     return this.#backlogBytes
   }
 
-  /** Bytes of all runs, those waiting excluded. */
+  /** Everything up to this entry is in the store, or changes nothing there. */
+  get writtenIndex(): number {
+    return this.#queue.length === 0 && !this.#writing ? this.#appliedIndex : this.#writtenIndex
+  }
+
+  /** Bytes of all records, those waiting excluded. */
   get storedBytes(): number {
     return this.#storedBytes
   }
 
   /** Goes on from what was stored. */
   begin(state: StoredState): void {
-    this.#appliedIndex = state.appliedIndex
+    this.#appliedIndex = this.#writtenIndex = state.appliedIndex
     this.#appliedEnd = state.end
     this.#storedBytes = state.storedBytes
     this.#topicsSavedUpTo = state.topicsSavedUpTo
@@ -175,6 +182,7 @@ export class StateWriter {
     const covered = this.#syncWaiters.filter((waiter) => waiter.index <= index)
     await this.#kv.write(operations, { sync: covered.length > 0 })
     for (const entry of entries) this.#backlogBytes -= sizeOf(entry)
+    this.#writtenIndex = Math.max(this.#writtenIndex, index)
     this.#source.onStored(end)
     this.#syncWaiters = this.#syncWaiters.filter((waiter) => !covered.includes(waiter))
     for (const waiter of covered) waiter.done(index)
@@ -198,8 +206,8 @@ export class StateWriter {
       for (const operation of entry.operations) operations.push(operation)
       if (entry.batch === undefined) continue
       if (entry.batch.hasSequences) this.#encodeSequences(entry.batch, operations)
-      if (this.#chunk.isFullFor(entry.batch)) this.#closeChunk(operations)
-      this.#chunk.add(entry.batch, entry.topics, entry.end)
+      if (this.#chunk.isFullFor(entry.batch, entry.index)) this.#closeChunk(operations)
+      this.#chunk.add(entry.batch, entry.topics, entry.end, entry.index)
     }
     if (!this.#chunk.isEmpty) this.#closeChunk(operations)
     return operations

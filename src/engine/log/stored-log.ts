@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads chunks and runs of one log from the key-value store. Every run is checked before it is believed (L26).
+// Reads the state, the topics and the chunks of one log from the key-value store, and its runs, each checked before it is believed (L26).
 import { must } from '#base/assert'
 import { readUint64 } from '#base/bytes'
 import type { Kv, KvPair } from '#base/port/kv'
@@ -9,10 +9,12 @@ import {
   type Chunk,
   damaged,
   decodeChunk,
+  decodeReference,
   decodeState,
   decodeTopic,
   LogKeys,
   publisherOf,
+  runBaseOf,
   type StoredState,
   sequenceOf,
   topicNameOf,
@@ -32,6 +34,13 @@ export interface StoredTopic {
   last: Position
 }
 
+/** The entries of one chunk in which a topic occurs. */
+export interface Reference {
+  /** Of the chunk. */
+  readonly base: Position
+  readonly entries: readonly number[]
+}
+
 /** Everything but the records. */
 export interface StoredLogState {
   readonly state: StoredState
@@ -43,9 +52,12 @@ export class StoredLog {
   readonly log: LogId
   readonly keys: LogKeys
   readonly #kv: Kv
+  readonly #hasExtents: boolean
 
-  constructor(log: LogId, kv: Kv) {
+  /** `hasExtents`: its records are in the Raft log, and the chunks say where. */
+  constructor(log: LogId, kv: Kv, hasExtents: boolean) {
     this.log = log
+    this.#hasExtents = hasExtents
     this.keys = new LogKeys(log)
     this.#kv = kv
   }
@@ -63,7 +75,7 @@ export class StoredLog {
     }
     const from = await this.chunkBaseAt(state.topicsSavedUpTo)
     for await (const { key, value } of this.#pairs(this.keys.chunks(from))) {
-      const chunk = decodeChunk(key, value)
+      const chunk = decodeChunk(key, value, this.#hasExtents)
       for (const id of chunk.topicIds) {
         const topic = topics.get(id)
         if (topic === undefined && chunk.end > state.start)
@@ -84,17 +96,27 @@ export class StoredLog {
   }
 
   async chunkAt(position: Position): Promise<Chunk | undefined> {
+    const chunk = await this.chunkUpTo(position)
+    return chunk !== undefined && chunk.end > position ? chunk : undefined
+  }
+
+  /** The last chunk that begins at or before `position`. */
+  async chunkUpTo(position: Position): Promise<Chunk | undefined> {
     const [pair] = await this.#kv.scan({ ...this.keys.chunks(0, position + 1), reverse: true, limit: 1 })
-    if (pair === undefined) return undefined
-    const chunk = decodeChunk(pair.key, pair.value)
-    return chunk.end > position ? chunk : undefined
+    return pair === undefined ? undefined : decodeChunk(pair.key, pair.value, this.#hasExtents)
+  }
+
+  /** Whether the chunk of this base has records of the topic, as of now. */
+  async lists(base: Position, topicId: number): Promise<boolean> {
+    const chunk = await this.chunkAt(base)
+    return chunk?.base === base && chunk.topicIds.includes(topicId)
   }
 
   /** Chunks whose base is in [from, to), at most `limit`. */
   async chunks(from: Position, to: Position, limit: number): Promise<Chunk[]> {
     if (from >= to) return []
     const pairs = await this.#kv.scan({ ...this.keys.chunks(from, to), limit })
-    return pairs.map((pair) => decodeChunk(pair.key, pair.value))
+    return pairs.map((pair) => decodeChunk(pair.key, pair.value, this.#hasExtents))
   }
 
   /** Runs of a topic whose base is in [from, to), at most `limit`. */
@@ -102,6 +124,13 @@ export class StoredLog {
     if (from >= to) return []
     const pairs = await this.#kv.scan({ ...this.keys.runs(topicId, from, to), limit })
     return pairs.map((pair) => RecordBatch.parse(pair.value))
+  }
+
+  /** Which entries have records of a topic, for chunks whose base is in [from, to), at most `limit`. */
+  async references(topicId: number, from: Position, to: Position, limit: number): Promise<Reference[]> {
+    if (from >= to) return []
+    const pairs = await this.#kv.scan({ ...this.keys.runs(topicId, from, to), limit })
+    return pairs.map(({ key, value }) => ({ base: runBaseOf(key), entries: decodeReference(value) }))
   }
 
   /** The runs of several chunks, in order; undefined in place of one that is not there any more. */

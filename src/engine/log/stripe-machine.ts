@@ -9,13 +9,17 @@ import type { MetaClient } from '#contract/client/meta-client'
 import { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Entry, StateMachine } from '#raft'
 import { CatchUp, type ReadableLog } from './catch-up.ts'
-import type { ChunkBuilder } from './chunk-builder.ts'
+import type { ChunkWriter } from './chunk-builder.ts'
 import { decodeControl, isBatch } from './control-record.ts'
+import { EntryBatches } from './entry-batches.ts'
+import { EntryRecords } from './entry-records.ts'
 import { FilterSet } from './filter-set.ts'
+import { RemovedRecords } from './removed-records.ts'
 import { RetainedView } from './retained-view.ts'
 import { SequenceTable } from './sequence-table.ts'
 import { StateWriter, type WriterSource } from './state-writer.ts'
 import { StoredLog } from './stored-log.ts'
+import { RunRecords, type StoredRecords } from './stored-records.ts'
 import type { StripeMetrics } from './stripe-metrics.ts'
 import { Tail, type TailBudget } from './tail.ts'
 import type { Topic } from './topic.ts'
@@ -46,16 +50,18 @@ export interface StripeShare {
   readonly listener: CommitListener
   readonly metrics: StripeMetrics
   readonly budget: TailBudget
-  readonly chunkBuilder: ChunkBuilder
+  readonly chunkBuilder: ChunkWriter
   /** Bytes that may wait for the store before applying waits too. */
   readonly backlogBytesMax: number
 }
 
-/** The store of a log of type rocksdb. */
+/** The store of a log that is not only in memory. */
 export interface StripeStore {
   readonly log: StoredLog
+  readonly records: StoredRecords
   readonly dictionary: TopicDictionary
   readonly writer: StateWriter
+  readonly removed: RemovedRecords
 }
 
 export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
@@ -66,6 +72,8 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
   readonly retained: RetainedView
   readonly catchUp: CatchUp
   readonly stored: StripeStore | undefined
+  /** Of a log of type segment: its records stay in the Raft log. */
+  readonly entries: EntryBatches | undefined
   readonly #proposals: Proposals
   readonly #listener: CommitListener
   readonly #metrics: StripeMetrics
@@ -74,6 +82,7 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
   /** Position of the next record to be applied: everything before it is committed. */
   #end: Position = 0
   #start: Position = 0
+  #neededFrom = 0
 
   constructor(log: LogId, storage: StorageType, share: StripeShare, proposals: Proposals) {
     const { kv, clock, crash } = share.ports
@@ -83,11 +92,14 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
     this.#listener = share.listener
     this.#metrics = share.metrics
     this.tail = new Tail(share.budget, 0, storage === 'memory')
-    if (storage === 'rocksdb') {
-      const stored = new StoredLog(log, kv)
+    this.entries = storage === 'segment' ? new EntryBatches() : undefined
+    if (storage !== 'memory') {
+      const stored = new StoredLog(log, kv, storage === 'segment')
+      const start = (): Position => this.#start
+      const records = this.entries === undefined ? new RunRecords(stored, start) : new EntryRecords(stored, this.entries, start)
       const dictionary = new TopicDictionary()
       const writer = new StateWriter(kv, clock, crash, stored.keys, share.chunkBuilder, dictionary, this, share.backlogBytesMax)
-      this.stored = { log: stored, dictionary, writer }
+      this.stored = { log: stored, records, dictionary, writer, removed: new RemovedRecords() }
     }
     this.catchUp = new CatchUp(this, share.metrics.plans)
     this.retained = new RetainedView(log, share.meta, share.ports, (from, to) => this.#readAgain(from, to))
@@ -135,6 +147,17 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
 
   persist(): Promise<number> {
     return this.stored === undefined ? Promise.resolve(this.#appliedIndex) : this.stored.writer.persist()
+  }
+
+  /** Entries from here on are read, so the Raft log keeps them. */
+  get neededFrom(): number {
+    return this.entries === undefined ? Number.POSITIVE_INFINITY : this.#neededFrom
+  }
+
+  /** The entries before `index` hold no record that retention has left. */
+  releaseBefore(index: number): void {
+    assert(index <= this.#appliedIndex + 1, 'only what is applied is given up')
+    this.#neededFrom = Math.max(this.#neededFrom, index)
   }
 
   onLeader(term: number): void {

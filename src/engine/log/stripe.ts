@@ -6,6 +6,7 @@ import { ERROR_CODES, type ErrorCode } from '#base/error-code'
 import type { AppendOutcome, LogId, Position, StorageType } from '#contract/client/engine-client'
 import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
 import { encodeForget, encodeRelease, type Release } from './control-record.ts'
+import type { EntryReader } from './entry-batches.ts'
 import { type Proposals, StripeMachine, type StripePorts, type StripeShare } from './stripe-machine.ts'
 import type { StripeMetrics } from './stripe-metrics.ts'
 
@@ -31,17 +32,20 @@ class Append implements ProposalWaiter {
   readonly base: Position
   readonly end: Position
   readonly term: number
+  /** By the monotonic clock. */
+  readonly proposedAtMs: number
   readonly done: Done
   /** Later batches that hold duplicates of its records. */
   followers: Done[] | undefined
   readonly #stripe: Stripe
 
-  constructor(stripe: Stripe, batch: RecordBatch, base: Position, term: number, done: Done) {
+  constructor(stripe: Stripe, batch: RecordBatch, base: Position, term: number, proposedAtMs: number, done: Done) {
     this.#stripe = stripe
     this.batch = batch
     this.base = base
     this.end = base + batch.recordCount
     this.term = term
+    this.proposedAtMs = proposedAtMs
     this.done = done
   }
 
@@ -94,9 +98,11 @@ export class Stripe implements Proposals {
     return this.#leading
   }
 
-  connect(proposer: Proposer): void {
+  /** `entries`: those of a log of type segment, which reads its records from there. */
+  connect(proposer: Proposer, entries?: EntryReader): void {
     assert(this.#proposer === undefined, 'a log is connected to its group once')
     this.#proposer = proposer
+    if (this.machine.entries !== undefined) this.machine.entries.connect(must(entries, 'a log of type segment is given its entries'))
   }
 
   /** Resolves when this replica leads, and so knows the true end of the log (L12). */
@@ -160,6 +166,9 @@ export class Stripe implements Proposals {
 
   appendCommitted(append: Append): void {
     this.#inFlight.delete(append.batch.bytes)
+    this.#metrics.appendSeconds.observe((this.#ports.clock.monotonic() - append.proposedAtMs) / 1000)
+    this.#metrics.batchRecords.observe(append.batch.recordCount)
+    this.#metrics.batchBytes.observe(append.batch.bytes.length)
     const outcome: AppendOutcome = { kind: 'appended', basePosition: append.base }
     if (!append.batch.hasRetained) {
       append.settle(outcome)
@@ -189,7 +198,7 @@ export class Stripe implements Proposals {
     const base = this.#assigned
     this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, this.#ports.clock.realtime())
     batch.stamp(base, this.#lastAppendTimeMs, this.#term)
-    const append = new Append(this, batch, base, this.#term, done)
+    const append = new Append(this, batch, base, this.#term, this.#ports.clock.monotonic(), done)
     this.#assigned = append.end
     this.#inFlight.set(batch.bytes, append)
     this.#submit(batch.bytes, append)

@@ -48,6 +48,11 @@ export class TailBudget {
     return this.#order++
   }
 
+  /** An entry has been given up without need. */
+  release(sizeBytes: number): void {
+    this.#bytes -= sizeBytes
+  }
+
   /** Evicts the oldest batches over the bound, but for those that must stay. */
   trim(): void {
     while (this.#bytes > this.#bytesMax) {
@@ -75,6 +80,7 @@ export class Tail {
   #end: Position
   /** Batches that end at or below it are elsewhere too, or need not be kept. */
   #storedEnd: Position
+  #sizeBytes = 0
 
   /** A tail that begins empty at `position`. `volatile`: any batch may be evicted. */
   constructor(budget: TailBudget, position: Position, volatile: boolean) {
@@ -99,6 +105,11 @@ export class Tail {
     return this.#storedEnd
   }
 
+  /** What its batches count for in the budget. */
+  get sizeBytes(): number {
+    return this.#sizeBytes
+  }
+
   get count(): number {
     return this.#entries.length - this.#head
   }
@@ -114,6 +125,7 @@ export class Tail {
     const sizeBytes = batch.bytes.length + BATCH_OVERHEAD_BYTES + TOPIC_OVERHEAD_BYTES * batch.topics.length
     const order = this.#budget.add(sizeBytes)
     this.#entries.push({ batch, base, end, sizeBytes, order })
+    this.#sizeBytes += sizeBytes
     this.#end = end
     this.#budget.trim()
   }
@@ -140,12 +152,18 @@ export class Tail {
     const oldest = this.#entries[this.#head]
     assert(oldest !== undefined, 'only a batch that is there is evicted')
     this.#entries[this.#head++] = undefined
+    this.#sizeBytes -= oldest.sizeBytes
     this.#first = this.count === 0 ? this.#end : oldest.end
     if (this.#head >= CLOSE_UP_COUNT && this.#head * 2 >= this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head)
       this.#head = 0
     }
     return oldest.sizeBytes
+  }
+
+  /** Gives up everything that is in the store too. */
+  evictStored(): void {
+    while (this.oldestEvictable() !== undefined) this.#budget.release(this.evictOldest())
   }
 
   /** Index, for `entry`, of the first batch that ends after `position`; `count` when there is none. */

@@ -36,13 +36,13 @@ async function positionInStore(log: ReadableLog, timeMs: number): Promise<Positi
   let found = log.start
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2)
-    const chunk = await stored.log.chunkAt(middle)
-    // What retention removes meanwhile is before everything that is looked for.
+    // Between chunks there are gaps, where all records of some have been removed: the one before tells as much.
+    const chunk = await stored.log.chunkUpTo(middle)
     if (chunk === undefined) low = middle + 1
     else if (chunk.appendTimeMs >= timeMs) high = chunk.base
     else {
       found = chunk.appendTimeMs + CHUNK_SPAN_MS_MAX < timeMs ? chunk.end : chunk.base
-      low = chunk.end
+      low = Math.max(chunk.end, middle + 1)
     }
   }
   return Math.max(found, log.start)

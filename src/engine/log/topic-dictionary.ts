@@ -28,6 +28,10 @@ export class TopicDictionary {
     return this.#nextId
   }
 
+  byName(name: string): Topic | undefined {
+    return this.#byName.get(name)
+  }
+
   byId(id: number): Topic | undefined {
     return this.#byId.get(id)
   }
@@ -90,13 +94,18 @@ export class TopicDictionary {
   removeBefore(start: Position, countMax: number): Topic[] {
     const removed: Topic[] = []
     for (let topic = this.#oldest; topic !== undefined && topic.last < start && removed.length < countMax; topic = this.#oldest) {
-      this.#unlink(topic)
-      this.#byName.delete(topic.name)
-      this.#byId.delete(topic.id)
-      this.#trie.remove(topic)
+      this.remove(topic)
       removed.push(topic)
     }
     return removed
+  }
+
+  /** The name gets another id when it comes again. */
+  remove(topic: Topic): void {
+    this.#unlink(topic)
+    this.#byName.delete(topic.name)
+    this.#byId.delete(topic.id)
+    this.#trie.remove(topic)
   }
 
   #collect(found: Set<Topic>, topic: Topic | undefined, from: Position): void {

@@ -6,7 +6,7 @@ import type { StoredLog } from './stored-log.ts'
 import type { Topic } from './topic.ts'
 
 /** Runs read at first, over all topics; at least one of each. */
-const FIRST_COUNT = 4
+const FIRST_COUNT = 1
 const PAGE_COUNT_MAX = 64
 
 /** The runs of one topic. */

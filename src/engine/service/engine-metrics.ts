@@ -2,13 +2,18 @@
 // The names of the engine's metrics, declared once.
 import type { Metrics } from '#base/port/metrics'
 import type { StorageType } from '#contract/client/engine-client'
+import type { ScrubberMetrics } from '../log/scrubber.ts'
 import type { StripeMetrics } from '../log/stripe-metrics.ts'
+
+const DURATION_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+const COUNT_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096]
+const SIZE_BUCKETS_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304]
 
 /** What is read at each exposition. */
 export interface EngineGauges {
   tailBytes(storage: StorageType): number
   backlogBytes(): number
-  storedBytes(): number
+  storedBytes(storage: StorageType): number
   topics(): number
   unreleasedSequences(storage: StorageType): number
   interests(): number
@@ -21,6 +26,14 @@ export function createStripeMetrics(metrics: Metrics, storage: StorageType): Str
   return {
     appendedRecords: metrics.counter('robustmq_engine_appended_records_total', 'Records committed and applied.', labels),
     appendedBytes: metrics.counter('robustmq_engine_appended_bytes_total', 'Bytes of batches committed and applied.', labels),
+    appendSeconds: metrics.histogram(
+      'robustmq_engine_append_duration_seconds',
+      'Time from the proposal of a batch to its commit.',
+      DURATION_BUCKETS_SECONDS,
+      labels,
+    ),
+    batchRecords: metrics.histogram('robustmq_engine_batch_records', 'Records of a batch.', COUNT_BUCKETS, labels),
+    batchBytes: metrics.histogram('robustmq_engine_batch_bytes', 'Bytes of a batch.', SIZE_BUCKETS_BYTES, labels),
     duplicates: metrics.counter('robustmq_engine_duplicates_total', 'Records not appended again because their sequence was known.', labels),
     plans: { nothing: plan('nothing'), topics: plan('topics'), chunks: plan('chunks'), tail: plan('tail') },
     retentionRecords: metrics.counter('robustmq_engine_retention_records_total', 'Records removed by retention.', labels),
@@ -40,8 +53,17 @@ export function createEvictionCounter(metrics: Metrics, storage: StorageType): (
   }
 }
 
+export const createScrubberMetrics = (metrics: Metrics): ScrubberMetrics => ({
+  bytes: metrics.counter('robustmq_engine_scrubbed_bytes_total', 'Bytes of stored records verified in the background.'),
+  rounds: metrics.counter('robustmq_engine_scrub_rounds_total', 'Times that all stored records have been verified.'),
+})
+
+export function registerDamageGauge(metrics: Metrics, count: () => number): void {
+  metrics.gauge('robustmq_engine_damaged_ranges', 'Ranges of stored records found damaged, which are not served.', count)
+}
+
 export function registerGauges(metrics: Metrics, gauges: EngineGauges): void {
-  for (const storage of ['memory', 'rocksdb'] as const) {
+  for (const storage of ['memory', 'rocksdb', 'segment'] as const) {
     const labels = { storage }
     metrics.gauge('robustmq_engine_tail_bytes', 'Bytes of recent batches in memory.', () => gauges.tailBytes(storage), labels)
     metrics.gauge(
@@ -52,7 +74,10 @@ export function registerGauges(metrics: Metrics, gauges: EngineGauges): void {
     )
   }
   metrics.gauge('robustmq_engine_backlog_bytes', 'Bytes of applied batches not yet in the store.', () => gauges.backlogBytes())
-  metrics.gauge('robustmq_engine_stored_bytes', 'Bytes of records in the store, before its compression.', () => gauges.storedBytes())
+  for (const storage of ['rocksdb', 'segment'] as const)
+    metrics.gauge('robustmq_engine_stored_bytes', 'Bytes of records kept, before compression.', () => gauges.storedBytes(storage), {
+      storage,
+    })
   metrics.gauge('robustmq_engine_topics', 'Topics with stored records.', () => gauges.topics())
   metrics.gauge('robustmq_engine_interests', 'Different filters registered.', () => gauges.interests())
 }

@@ -18,11 +18,13 @@ export interface AdminOptions {
   readonly logger: Logger
   /** Why the node cannot serve; empty when it can. */
   readonly unready: () => readonly string[]
+  /** What somebody should look at although the node serves; none by default. */
+  readonly warnings?: () => readonly string[]
   /** Undefined: no /metrics. */
   readonly metrics: MetricsSource | undefined
 }
 
-export function createAdminApp({ logger, unready, metrics }: AdminOptions): Hono {
+export function createAdminApp({ logger, unready, warnings = () => [], metrics }: AdminOptions): Hono {
   const app = new Hono()
   const log = logger.scope('admin')
 
@@ -38,7 +40,9 @@ export function createAdminApp({ logger, unready, metrics }: AdminOptions): Hono
 
   app.get('/health/ready', (context) => {
     const reasons = unready()
-    return reasons.length === 0 ? context.json({ status: 'ready' }) : context.json({ status: 'unready', reasons }, 503)
+    if (reasons.length > 0) return context.json({ status: 'unready', reasons }, 503)
+    const worrying = warnings()
+    return context.json(worrying.length === 0 ? { status: 'ready' } : { status: 'ready', warnings: worrying })
   })
 
   if (metrics !== undefined) {

@@ -5,7 +5,7 @@ import { suite, test } from 'node:test'
 import { Broker } from '../harness/broker.ts'
 import type { Client } from '../harness/client.ts'
 import { type Publish, propertyOf } from '../harness/decode.ts'
-import { OPTION, type Properties } from '../harness/wire.ts'
+import { encodePublish, encodeSubscribe, OPTION, type Properties } from '../harness/wire.ts'
 
 const broker = new Broker(5)
 
@@ -41,6 +41,33 @@ for (const qos of [0, 1, 2] as const) {
       const message = await subscriber.receive()
       assert.deepEqual([message.payload, message.qos, message.retain], ['kept', Math.min(qos, granted), true])
     }
+  })
+}
+
+for (const qos of [0, 1, 2] as const) {
+  test(`MQTT-3.3.1-9 a retained message of QoS ${qos} with SUBSCRIBE right behind it comes once, as retained`, async () => {
+    const topic = broker.name()
+    const client = await broker.client()
+    client.send(
+      encodePublish(5, { topic, payload: 'kept', retain: true, qos, packetId: 100 }),
+      encodeSubscribe(5, 101, [{ filter: topic, options: 0 }], []),
+    )
+    const message = await client.take('publish')
+    assert.deepEqual([message.payload, message.retain], ['kept', true])
+    if (qos === 2) await client.release(100)
+    assert.deepEqual(await upToNow(client, await broker.client(), topic), [])
+  })
+
+  test(`MQTT-3.3.1-6 an empty one of QoS ${qos} with SUBSCRIBE right behind it leaves nothing to come`, async () => {
+    const topic = broker.name()
+    const client = await broker.client()
+    await client.publish(topic, 'kept', retained)
+    client.send(
+      encodePublish(5, { topic, payload: '', retain: true, qos, packetId: 100 }),
+      encodeSubscribe(5, 101, [{ filter: topic, options: 0 }], []),
+    )
+    await client.take('suback')
+    assert.deepEqual(await upToNow(client, await broker.client(), topic), [])
   })
 }
 

@@ -182,9 +182,11 @@ export class ClusterNode<P extends Program> {
     return this.#disk.paths().reduce((sum, path) => sum + this.#disk.bytes(path).length, 0)
   }
 
+  /** Logs and states are on one disk. */
   slowDisk(factor: number): void {
     this.note(`disk is ${factor} times as slow`)
     this.#slowness = factor
+    this.#kv.slow(factor)
   }
 
   /** While the process is down, one bit of what it had written changes. It may start only to find that out. */
@@ -209,6 +211,7 @@ export class ClusterNode<P extends Program> {
   /** No injected disk fault outlives this. */
   heal(): void {
     this.#slowness = 1
+    this.#kv.slow(1)
     this.#disk.setCapacity(Number.MAX_SAFE_INTEGER)
     this.#disk.fail('sync', 0)
     this.resume()

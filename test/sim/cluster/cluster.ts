@@ -201,6 +201,10 @@ export class Cluster {
           tell(() => {
             for (const write of batch) if (write.group === GROUP) this.checker.written(id, write)
           }),
+        deferred: (batch) =>
+          tell(() => {
+            for (const write of batch) if (write.group === GROUP) this.checker.deferred(id, write)
+          }),
       },
       machine: {
         applied: (entry, state) => tell(() => this.checker.applied(id, entry, state)),

@@ -16,11 +16,14 @@ export interface MembershipPeriods {
 }
 
 const REPAIR_MS = 1_000
+/** Of changes that are asked for twice at once. */
+const HASTY_RATIO = 0.3
 
 export class MembershipActor {
   readonly #cluster: Cluster
   readonly #random: SimRandom
   readonly #periods: MembershipPeriods
+  readonly #hasty: SimRandom
   #calls = 0
   #changes = 0
   #settling = false
@@ -32,6 +35,7 @@ export class MembershipActor {
     this.#cluster = cluster
     this.#random = random
     this.#periods = periods
+    this.#hasty = random.stream('hasty')
     this.#again(periods.membershipMs ?? REPAIR_MS)
     if (periods.transferMs !== undefined) this.#transferLater(periods.transferMs)
   }
@@ -44,6 +48,8 @@ export class MembershipActor {
   /** Makes no changes but those that are necessary. */
   settle(): void {
     this.#settling = true
+    // What it had in mind to do may be far away.
+    this.#again(REPAIR_MS)
   }
 
   /** Changes nothing any more. */
@@ -66,12 +72,14 @@ export class MembershipActor {
   }
 
   #again(periodMs: number): void {
+    const settling = this.#settling
     this.#cluster.world.schedule('fault', undefined, this.#random.delayMs(periodMs), () => {
-      if (this.#stopped) return
+      if (this.#stopped || settling !== this.#settling) return
       this.#retireRemoved()
       const view = this.#view()
       const change = view === undefined || this.#calls > 0 || view.conf.outgoing.length > 0 ? undefined : this.#draw(view.conf)
       if (view !== undefined && change !== undefined) this.#change(view.leader, change)
+      if (view !== undefined && change !== undefined && this.#hasty.chance(HASTY_RATIO)) this.#changeToo(view.leader, view.conf)
       this.#again(this.#settling ? REPAIR_MS : (this.#periods.membershipMs ?? REPAIR_MS))
     })
   }
@@ -147,6 +155,12 @@ export class MembershipActor {
               { kind: 'addLearner', node: voter },
             ]
     }
+  }
+
+  /** A second change before the first is made: it must be refused (R32), or wait its turn. A learner is no danger to anybody, however that ends. */
+  #changeToo(leader: RegisterNode, conf: ConfState): void {
+    const second = this.#addLearner(this.#members(conf))
+    if (second !== undefined) this.#change(leader, second)
   }
 
   #addLearner(members: readonly NodeId[]): ConfChange | undefined {

@@ -5,6 +5,8 @@ import type { Entry, GroupId, GroupWrite, LogIndex, LogPressure, LogStore, Recov
 export interface LogObserver {
   opened(recovered: readonly RecoveredGroup[], termOf: (group: GroupId, index: LogIndex) => Term | undefined): void
   written(batch: readonly GroupWrite[]): void
+  /** Written, and not to be durable before something depends on it. */
+  deferred(batch: readonly GroupWrite[]): void
 }
 
 export class ObservedLogStore implements LogStore {
@@ -27,7 +29,10 @@ export class ObservedLogStore implements LogStore {
   async write(batch: readonly GroupWrite[], options: { readonly sync: boolean }): Promise<void> {
     await this.#store.write(batch, options)
     this.#unsynced.push(...batch)
-    if (!options.sync) return
+    if (!options.sync) {
+      this.#observer.deferred(batch)
+      return
+    }
     const durable = this.#unsynced
     this.#unsynced = []
     this.#observer.written(durable)

@@ -6,7 +6,7 @@ import type { Clock, Timer } from '#base/port/clock'
 import type { AppendOutcome, LogId, TailSink } from '#contract/client/engine-client'
 import type { RetainedWrite } from '#contract/client/meta-client'
 import { ATTRIBUTE, RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
-import { type EngineOptions, EngineService, type ProposalWaiter, type Proposer } from '#engine'
+import { type EngineOptions, EngineService, type ProposalWaiter, type Proposer, type SegmentStore } from '#engine'
 import type { Entry, StateMachine } from '#raft'
 import { ModelKv } from './model-kv.ts'
 
@@ -57,6 +57,8 @@ export class ManualGroup implements Proposer {
   /** What the next proposals are refused with. */
   refusal: PlatformError | undefined
   term: number
+  /** Entries up to it are no longer in the log. */
+  compactedTo = 0
   #waiting: { readonly data: Buffer; readonly waiter: ProposalWaiter }[] = []
 
   constructor(machine: StateMachine, entries: readonly Entry[]) {
@@ -72,6 +74,23 @@ export class ManualGroup implements Proposer {
   propose(data: Buffer, waiter: ProposalWaiter): void {
     if (this.refusal !== undefined) waiter.failed(this.refusal)
     else this.#waiting.push({ data, waiter })
+  }
+
+  /** Lets the log begin where the machine says. */
+  compact(): void {
+    this.compactedTo = Math.max(this.compactedTo, Math.min(this.machine.neededFrom ?? 1, this.entries.length + 1) - 1)
+  }
+
+  /** Entries as a log store reads them. */
+  async read(from: number, to: number, bytesMax: number): Promise<readonly Entry[]> {
+    if (from <= this.compactedTo) throw new PlatformError(ERROR_CODES.offsetOutOfRange, `entry ${from} is gone`)
+    const entries = this.entries.slice(from - 1, to - 1)
+    let count = 0
+    for (let bytes = 0; count < entries.length; count++) {
+      bytes += (entries[count] as Entry).data.length
+      if (count > 0 && bytes > bytesMax) break
+    }
+    return entries.slice(0, count)
   }
 
   /** Opens the machine, applies again what it does not have, and makes it leader. */
@@ -147,6 +166,12 @@ export class FakeMeta {
   }
 }
 
+/** The logs of a node with one stripe that have a store. Log 1 is in memory. */
+export const STORED_LOGS = [
+  { storage: 'rocksdb', log: 0 },
+  { storage: 'segment', log: 2 },
+] as const
+
 export interface NodeOptions extends Partial<EngineOptions> {
   readonly kv?: ModelKv
   readonly clock?: ManualClock
@@ -191,11 +216,13 @@ export class EngineNode {
         memoryBytes: options.memoryBytes ?? 1 << 20,
         tailBytes: options.tailBytes ?? 1 << 20,
         retention: options.retention ?? { maxAgeMs: 0, maxBytes: 0 },
+        scrubRate: options.scrubRate ?? 0,
       },
       this.meta,
+      this.#segmentStore(),
     )
     this.groups = new Map(this.engine.machines().map(({ id, machine }) => [id, new ManualGroup(machine, options.logs?.get(id) ?? [])]))
-    for (const [log, group] of this.groups) this.engine.connect(log, group)
+    for (const [log, group] of this.groups) this.engine.connect(log, group, group)
   }
 
   static async start(options: NodeOptions = {}): Promise<EngineNode> {
@@ -205,13 +232,31 @@ export class EngineNode {
     return node
   }
 
+  /** As if each entry were a file of its own. */
+  #segmentStore(): SegmentStore {
+    const logs = (): LogId[] => this.engine.logs().flatMap(({ id, storage }) => (storage === 'segment' ? [id] : []))
+    return {
+      pressure: () => {
+        const groups = logs().map((log) => ({ log, group: this.group(log) }))
+        const kept = groups.map(({ group }) => group.entries.slice(group.compactedTo).reduce((sum, { data }) => sum + data.length, 0))
+        return {
+          bytes: kept.reduce((sum, bytes) => sum + bytes, 0),
+          holders: groups.map(({ log, group }) => ({ log, through: group.compactedTo + 1 })),
+        }
+      },
+      reclaim: async () => {
+        for (const log of logs()) this.group(log).compact()
+      },
+    }
+  }
+
   group(log: LogId): ManualGroup {
     return this.groups.get(log) as ManualGroup
   }
 
   /** Another life on what a killed process leaves: the store as it is, or as `kv` was, and the committed entries of the durable logs. */
   restart(kv = this.kv.fork()): Promise<EngineNode> {
-    const durable = this.engine.logs().filter(({ storage }) => storage === 'rocksdb')
+    const durable = this.engine.logs().filter(({ storage }) => storage !== 'memory')
     const logs = new Map(durable.map(({ id }) => [id, this.group(id).entries]))
     return EngineNode.start({ ...this.#options, kv, clock: this.clock, meta: this.meta, logs })
   }

@@ -295,6 +295,31 @@ test('proposals go on while the log is reclaimed', async () => {
   assert.equal(node.store.content.get(1)?.start.index, 2)
 })
 
+class ReferringMachine extends RecordingMachine {
+  neededFrom = 0
+}
+
+test('L28: a retained log keeps what its state machine refers to, whatever it holds, and gives back the rest when it is asked to', async () => {
+  const fake = fakePorts()
+  const retained = new FakeLogStore()
+  const machine = new ReferringMachine()
+  const host = new RaftHost(fake.ports, { durable: new FakeLogStore(), retained }, { nodeId: 1, walBytesMax: 1000 })
+  const group = host.createGroup({ id: 7, machine, store: 'retained' })
+  await host.start()
+  const outcomes = new Outcomes()
+  for (const name of ['a', 'b', 'c']) group.propose(Buffer.alloc(2000, name), outcomes.waiter(name))
+  retained.held = { bytes: 6000, holders: [{ group: 7, compactTo: 3 }] }
+  await settled()
+  await host.reclaimRetained()
+  assert.equal(retained.content.get(7)?.start.index, 0)
+  machine.neededFrom = 3
+  await host.reclaimRetained()
+  assert.equal(retained.content.get(7)?.start.index, 2)
+  assert.equal(machine.durable, 4)
+  assert.equal(retained.reclaims, 2)
+  await host.stop()
+})
+
 test('stopping refuses what is new, finishes what was accepted, persists the state and closes the stores', async () => {
   const node = await startNode()
   node.store.manual = true

@@ -124,11 +124,13 @@ describe('Node', () => {
     const meta = component('meta', {
       start: async () => void observed.push(node.unready()),
       unready: () => reason,
+      warnings: () => ['a disk is old'],
       addresses: () => ['meta 127.0.0.1:1'],
     })
     await node.start([component('http', { addresses: () => ['http 127.0.0.1:2'] }), meta])
     assert.deepEqual(observed, [['node: starting']])
     assert.deepEqual(node.unready(), [])
+    assert.deepEqual(node.warnings(), ['meta: a disk is old'])
     assert.deepEqual(node.addresses(), ['http 127.0.0.1:2', 'meta 127.0.0.1:1'])
     reason = 'no leader'
     assert.deepEqual(node.unready(), ['meta: no leader'])

@@ -7,7 +7,8 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { finished, freePort, launch, ready } from './robustmq-process.ts'
+import { freePort } from '../../cluster/server-process.ts'
+import { finished, launch, ready } from './robustmq-process.ts'
 
 describe('robustmq', () => {
   let directory = ''

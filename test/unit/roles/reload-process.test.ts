@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { RawClient } from '../../cluster/raw-client.ts'
-import { finished, freePort, launch, logged, ready } from './robustmq-process.ts'
+import { freePort } from '../../cluster/server-process.ts'
+import { finished, launch, logged, ready } from './robustmq-process.ts'
 
 describe('robustmq: reload', () => {
   let directory = ''

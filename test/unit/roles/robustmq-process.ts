@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
 const EXECUTABLE = fileURLToPath(new URL('../../../roles/robustmq.cjs', import.meta.url))
@@ -51,13 +50,4 @@ export async function logged(run: Run, pattern: RegExp, from = 0): Promise<void>
     const gone = run.exited.then((code) => assert.fail(`exit ${code}: ${run.stderr}`))
     await Promise.race([once(run.child.stderr as NodeJS.ReadableStream, 'data'), gone])
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
 }

@@ -211,6 +211,38 @@ describe('E6 the checksum of values', () => {
   }
 })
 
+describe('E6 values that stand alone', () => {
+  const isolates = (name: Buffer): boolean => name[0] === 0x69
+
+  it('damage to one is for its reader to deal with: the store goes on', async (context) => {
+    const directory = await scratch(context)
+    await (await open(directory)).close()
+    await tamper(directory, [{ type: 'put', key: key('i1'), value: key('damaged') }])
+    const crashes = new Crashes()
+    const kv = await RocksdbKv.open(directory, { ...crashes.options, isolates })
+    await kv.write([put('i2', '2'), put('x', '3')], LAZY)
+    await assert.rejects(kv.get(key('i1')), isRefusal(ERROR_CODES.dataDamaged, directory))
+    await assert.rejects(kv.getMany([key('i1'), key('i2')]), isRefusal(ERROR_CODES.dataDamaged, directory))
+    await assert.rejects(kv.scan({ gte: key('i'), lt: key('j') }), isRefusal(ERROR_CODES.dataDamaged, directory))
+    assert.deepEqual(await kv.getMany([key('i2'), key('x')]), [key('2'), key('3')])
+    assert.deepEqual(crashes.reasons, [])
+    await kv.write([{ key: key('i1'), value: undefined }], LAZY)
+    assert.equal((await kv.scan({ gte: key('i'), lt: key('j') })).length, 1)
+    await kv.close()
+  })
+
+  it('damage to any other ends the process all the same', async (context) => {
+    const directory = await scratch(context)
+    await (await open(directory)).close()
+    await tamper(directory, [{ type: 'put', key: key('x'), value: key('damaged') }])
+    const crashes = new Crashes()
+    const kv = await RocksdbKv.open(directory, { ...crashes.options, isolates })
+    await assert.rejects(kv.get(key('x')), isRefusal(ERROR_CODES.dataDamaged, directory))
+    assert.equal(crashes.reasons.length, 1)
+    await kv.close()
+  })
+})
+
 describe('E6 what is refused at the start', () => {
   it('a store without a mark of its format, though there are keys in it', async (context) => {
     const directory = await scratch(context)

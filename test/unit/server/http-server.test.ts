@@ -38,6 +38,13 @@ describe('admin app', () => {
     assert.deepEqual(await ready.json(), { status: 'ready' })
   })
 
+  it('is ready with a warning when something should be looked at', async () => {
+    const app = createAdminApp({ logger: new LogRecorder(), unready: () => [], warnings: () => ['engine: damage'], metrics: METRICS })
+    const ready = await app.request('/health/ready')
+    assert.equal(ready.status, 200)
+    assert.deepEqual(await ready.json(), { status: 'ready', warnings: ['engine: damage'] })
+  })
+
   it('says with 503 why it is not ready, and stays live', async () => {
     const { app } = adminApp(['meta: no leader', 'node: starting'])
     const response = await app.request('/health/ready')

@@ -171,8 +171,13 @@ export class Connection implements ChannelHandler, PacketHandler, Expiring, Paus
 
   onSubscribe(packet: SubscribePacket): void {
     const session = this.#session
-    if (session === undefined) this.#tooEarly()
-    else if (!session.enqueue(() => handleSubscribe(session, packet, this.#answerSubscribe))) this.disconnect(REASON.quotaExceeded)
+    if (session === undefined) {
+      this.#tooEarly()
+      return
+    }
+    const retained = this.#context.publisher.retainedWrites.settled()
+    const change = () => handleSubscribe(session, packet, this.#answerSubscribe, retained)
+    if (!session.enqueue(change)) this.disconnect(REASON.quotaExceeded)
   }
 
   onUnsubscribe(packet: UnsubscribePacket): void {

@@ -50,7 +50,7 @@ const ROOMY_BYTES_MAX = 1024 * 1024
 /** Answers queued for a client that does not read them, beyond which it is read no further. */
 const ANSWERS_BYTES_MAX = 1024 * 1024
 /** Output of one connection that is written before the loop turn ends. */
-const TURN_BYTES_MAX = 256 * 1024
+const TURN_BYTES_MAX = 64 * 1024
 const RECEIVE_MAXIMUM_DEFAULT = 65_535
 
 export class Outgoing implements Link, Flushable, Congestible, Stallable {
@@ -120,6 +120,8 @@ export class Outgoing implements Link, Flushable, Congestible, Stallable {
   ): boolean {
     const publish = this.#fromRecord(batch, cursor, qos, packetId, duplicate, retain, identifiers, offset)
     if (this.#queuedBytes > ROOMY_BYTES_MAX && !this.#slow) this.#context.backpressure.relieve(this, cursor.publisher)
+    // The buffer of a turn is not grown for large messages: each step would be a copy, and the old one garbage.
+    if (this.#writer.size + cursor.end - cursor.payloadStart > TURN_BYTES_MAX) this.#hand()
     const aliases = this.#aliases
     aliases?.apply(publish, batch.topics[cursor.topic] as string)
     if (!this.#writer.publish(this.#version, publish, this.#sizeMax)) return this.#tooLarge()

@@ -272,6 +272,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     events.tell('messageDropped', this.clientId, { reason, count })
   }
 
+  removed(count: number): void {
+    tellRemoved(this, count)
+  }
+
   missed(log: LogId, from: Position, to: Position): void {
     tellRemoved(this, to - from)
     this.context.logger.log('warn', 'records were removed by retention before the session read them', {

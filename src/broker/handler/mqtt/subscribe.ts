@@ -40,7 +40,13 @@ export interface Prepared {
   readonly rulesVersion: number
 }
 
-export async function handleSubscribe(session: SessionCore, packet: SubscribePacket, answer: Answer): Promise<void> {
+/** `retained` resolves when the retained messages that came before the packet are stored; undefined when all are. */
+export async function handleSubscribe(
+  session: SessionCore,
+  packet: SubscribePacket,
+  answer: Answer,
+  retained?: Promise<void>,
+): Promise<void> {
   const requests = requestsOf(session, packet)
   const asked = readReplay(packet)
   if (asked.kind === 'malformed') {
@@ -48,6 +54,7 @@ export async function handleSubscribe(session: SessionCore, packet: SubscribePac
     answer(packet.packetId, refused, asked.reason)
     return
   }
+  if (retained !== undefined) await retained
   const prepared = await prepareSubscriptions(session, requests, packet.identifier, asked.start)
   if (session.closed) {
     for (const { subscription, shared } of prepared.granted) if (shared === undefined) session.context.store.deregister(subscription.filter)

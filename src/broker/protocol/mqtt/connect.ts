@@ -36,7 +36,7 @@ const NAMES: ReadonlyMap<string, readonly ProtocolVersion[]> = new Map([
 
 /**
  * The dialect in which a CONNECT can be answered, whatever else is wrong with it; 0 when it is not MQTT. A level that does not exist yet is answered in
- * the newest dialect, one that never did in the one which every client knows.
+ * the dialect whose fields the packet has, one that never did in the one which every client knows.
  */
 export function connectDialect(bytes: Buffer, start: number, end: number): ProtocolVersion | 0 {
   if (end - start < 3) return 0
@@ -47,7 +47,17 @@ export function connectDialect(bytes: Buffer, start: number, end: number): Proto
   if (name === 'MQIsdp') return 3
   if (name !== 'MQTT') return 0
   const level = bytes[levelAt] as number
-  return level < 5 || level >= BRIDGE_FLAG ? 4 : 5
+  if (level < 5 || level >= BRIDGE_FLAG) return 4
+  return level > 5 && hasFieldsOf4(bytes, levelAt + 1, end) ? 4 : 5
+}
+
+/** Whether what follows the level, `bytes[start, end)`, is complete without the properties of MQTT 5. */
+function hasFieldsOf4(bytes: Buffer, start: number, end: number): boolean {
+  const flags = bytes[start] as number
+  let left = 1 + ((flags & FLAG.will) === 0 ? 0 : 2) + ((flags & FLAG.userName) === 0 ? 0 : 1) + ((flags & FLAG.password) === 0 ? 0 : 1)
+  let at = start + 3
+  for (; left > 0 && at + 2 <= end; left--) at += 2 + bytes.readUInt16BE(at)
+  return left === 0 && at === end
 }
 
 /** Decodes the body of a CONNECT, which is `bytes[start, end)`. */

@@ -13,6 +13,13 @@ for (const flags of [0x0, 0x1, 0x2, 0x3, 0x4, 0x5, 0xa, 0xb, 0xc, 0xd]) TYPE_OF[
 /** Type of the packet that a first byte begins; 0 where a client may not send it. */
 export const packetTypeOf = (first: number): number => TYPE_OF[first] as number
 
+/** The same of MQTT 3.1, where these three are sent again with DUP set. */
+export function repeatedTypeOf(first: number): number {
+  const type = first >> 4
+  const isRepeatable = type === PACKET.pubrel || type === PACKET.subscribe || type === PACKET.unsubscribe
+  return isRepeatable && (first & 0x0f) === 0x0a ? type : 0
+}
+
 const SERVER_TYPES: readonly number[] = [PACKET.connack, PACKET.suback, PACKET.unsuback, PACKET.pingresp]
 
 /** Why a first byte has no type. */

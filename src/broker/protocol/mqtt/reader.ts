@@ -5,7 +5,7 @@
 // Only the bytes after the last whole packet are kept, and only once the fixed header has shown that the packet may come and how large it is.
 import { connectDialect, decodeConnect } from './connect.ts'
 import { decodeAuth, decodeDisconnect } from './farewell.ts'
-import { frameSize, headerProblem, packetTypeOf } from './frame.ts'
+import { frameSize, headerProblem, packetTypeOf, repeatedTypeOf } from './frame.ts'
 import { type AckType, PACKET, type PacketHandler, type ProtocolVersion } from './packet.ts'
 import { PROBLEM, ProtocolProblem } from './problem.ts'
 import { ALLOWED, PropertyCursor } from './property.ts'
@@ -25,14 +25,14 @@ export interface ReaderLimits extends FilterLimits {
 }
 
 export const READER_LIMITS: ReaderLimits = Object.freeze({
-  packetSizeMax: 1024 * 1024,
+  packetSizeMax: 2 * 1024 * 1024,
   // A will and a password of 64 KiB each, and as much for everything else.
   connectSizeMax: 3 * 65536,
   keptSizeMax: 256 * 1024,
   topicSizeMax: 4096,
-  topicLevelsMax: 128,
+  topicLevelsMax: 256,
   filtersMax: 1000,
-  userPropertiesMax: 128,
+  userPropertiesMax: 1024,
 })
 
 const OPEN = 0
@@ -148,7 +148,8 @@ export class PacketReader {
     let at = start
     while (at < limit && this.#state === OPEN) {
       const first = bytes[at] as number
-      const type = packetTypeOf(first)
+      let type = packetTypeOf(first)
+      if (type === 0 && this.#version === 3) type = repeatedTypeOf(first)
       if (type === 0 || (type === PACKET.connect) === this.#isConnected) {
         this.#refuse(first, type)
         return at

@@ -6,6 +6,8 @@ import { PACKET, type ProtocolVersion, type UserProperty } from './packet.ts'
 import { connackReturnCode, subackReturnCode } from './reason-code.ts'
 
 const EMPTY = Buffer.alloc(0)
+/** Bytes of a DISCONNECT without properties, as generated. */
+const BARE_DISCONNECT_SIZE = 4
 
 /** Text for people. Sent in MQTT 5 only, and only when it fits. */
 export interface ReplyNotes {
@@ -101,7 +103,9 @@ export function encodeUnsuback(
 /** Empty for 3.x, where servers just close. */
 export function encodeDisconnect(version: ProtocolVersion, reasonCode: number, properties: DisconnectProperties, sizeMax: number): Buffer {
   if (version !== 5) return EMPTY
-  return fitted({ cmd: 'disconnect', reasonCode }, { serverReference: properties.serverReference }, properties, sizeMax)
+  const bytes = fitted({ cmd: 'disconnect', reasonCode }, { serverReference: properties.serverReference }, properties, sizeMax)
+  // The generator writes the length of an empty property section, which may be left out (section 3.14.2.2.1).
+  return bytes.length === BARE_DISCONNECT_SIZE ? Buffer.from([PACKET.disconnect << 4, 1, reasonCode]) : bytes
 }
 
 /** MQTT 5 only. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the entries of one group are in the files: 25 bytes of memory for each, so that terms and positions never cost a read.
+// Where the entries of one group are in the file that is written to: 25 bytes of memory for each, so that terms and positions never cost a read.
 import { assert } from '#base/assert'
 import type { LogIndex, Term } from '../../core/message.ts'
 import type { LogPosition } from './frame.ts'

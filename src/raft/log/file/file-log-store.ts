@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The write-ahead log of a node: all groups in one stream of frames, one write and one fsync for a batch (D1, D7). What the bytes are is in
+// A log in files, the write-ahead log of a node or its segment logs: all groups in one stream of frames, one write and one fsync for a batch (D1, D7). What the bytes are is in
 // frame.ts, how they are read back in recover.ts, why in the README beside.
 import { assert, must } from '#base/assert'
 import { isPlatformError, messageOf, PlatformError } from '#base/error'

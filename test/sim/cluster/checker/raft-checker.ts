@@ -119,6 +119,14 @@ export class RaftChecker {
     for (const entry of write.entries) this.#checkEntry(node, entry)
   }
 
+  /** A write is not waited for: only a commit index may be in it (R5). Anything else is a promise that a crash would break. */
+  deferred(node: NodeId, { entries, hardState, start }: GroupWrite): void {
+    const before = this.#logs.get(node)?.hardState
+    const promises = hardState !== undefined && before !== undefined && (hardState.term !== before.term || hardState.vote !== before.vote)
+    if (entries.length > 0 || start !== undefined || promises)
+      this.#broken('durability', `node ${node} does not wait until its entries, its term or its vote are durable`)
+  }
+
   /** An entry was given to the state machine, which is worth `state` after it, if it can tell. */
   applied(node: NodeId, entry: Entry, state: number | undefined): void {
     const { index, term } = entry

@@ -37,7 +37,7 @@ describe('config.toml', () => {
     const at = committed.indexOf('# [[topic]]')
     const example = committed.slice(at, committed.indexOf('\n[', at)).replaceAll(/^# (\[\[|\w+ = )/gm, '$1')
     const placement = { filter: 'sensors/+/raw', storage: 'memory', offline: false, storeQos0: false }
-    const limits = { messageExpiry: 86_400_000, maxAge: 3_600_000, maxMessages: 100 }
+    const limits = { messageExpiry: 86_400_000, maxAge: 3_600_000, maxBytes: 16 * 1024 * 1024, maxMessages: 100 }
     assert.deepEqual(load(example).config.topic, [{ ...placement, ...limits }])
   })
 
@@ -70,13 +70,13 @@ describe('the effective configuration', () => {
     const outcome = loadConfig({
       file: { name: 'my.toml', text, table: parse(text) },
       environment: { ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX: '3600s' },
-      settings: ['engine.tail_bytes=1048577'],
+      settings: ['engine.tail_bytes=2097153'],
     })
     assert.ok(outcome.kind === 'loaded')
     const shown = renderEffective(outcome.settings)
     assert.match(shown, /^max_qos = 1 # my.toml:2$/m)
     assert.match(shown, /^session_expiry_max = "1h" # ROBUSTMQ_MQTT__SESSION_EXPIRY_MAX$/m)
-    assert.match(shown, /^tail_bytes = "1048577B" # --set$/m)
+    assert.match(shown, /^tail_bytes = "2097153B" # --set$/m)
     assert.match(shown, /^tcp_port = 1883 # default$/m)
     assert.match(
       shown,

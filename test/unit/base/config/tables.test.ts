@@ -55,7 +55,7 @@ weather = 1
       'config.toml:3: topic[0].offlin = false: there is no such key, did you mean offline?',
       'config.toml:5: topic[1].filter is missing: expected a topic filter: "+" and "#" alone in their level, "#" in the last',
       'config.toml:8: topic[2].filter = "a/#/b": expected a topic filter: "+" and "#" alone in their level, "#" in the last',
-      'config.toml:9: topic[2].storage = "paper": expected one of "rocksdb", "memory"',
+      'config.toml:9: topic[2].storage = "paper": expected one of "rocksdb", "segment", "memory"',
       'config.toml:10: topic[2].weather = 1: there is no such key',
     ])
   })

@@ -14,6 +14,7 @@ class Receiver implements Outlet, Subscriber {
   readonly consumer: Consumer
   readonly received: string[] = []
   readonly gaps: [number, number][] = []
+  readonly removals: number[] = []
   storesQos0 = false
   since = 0
   room = Number.POSITIVE_INFINITY
@@ -60,6 +61,10 @@ class Receiver implements Outlet, Subscriber {
     this.gaps.push([from, to])
   }
 
+  removed(count: number): void {
+    this.removals.push(count)
+  }
+
   failed(error: unknown): void {
     this.failure = error
   }
@@ -77,6 +82,24 @@ test('D5 at the tail a consumer is fed from memory: nothing is read', async () =
   await settled()
   assert.deepEqual(receiver.received, ['a', 'b', 'c'])
   assert.deepEqual(store.reads, [])
+})
+
+test('Q20 a session is told of records that the retention of their topics has removed, once it has passed them', async () => {
+  const store = new FakeShardStore()
+  const read = store.read.bind(store)
+  store.read = async (request) => ({ ...(await read(request)), removed: 3 })
+  const receiver = new Receiver(store, 't')
+  receiver.room = 1
+  store.store(DURABLE, batchOf('t', ['a', 'b', 'c']))
+  receiver.room = 1
+  receiver.consumer.resume()
+  await settled()
+  assert.deepEqual(receiver.removals, [])
+  receiver.room = 10
+  receiver.consumer.resume()
+  await settled()
+  assert.deepEqual(receiver.received, ['a', 'b', 'c'])
+  assert.deepEqual(receiver.removals, [3])
 })
 
 test('D5 without room a consumer keeps a position, and gets everything in order once there is room', async () => {

@@ -215,10 +215,12 @@ test('the tail is handed over before the appender is answered, whole batches, an
   assert.deepEqual(await node.engine.register('a/+'), [
     { log: 0, position: 1 },
     { log: 1, position: 0 },
+    { log: 2, position: 0 },
   ])
   assert.deepEqual(await node.engine.register('c'), [
     { log: 0, position: 1 },
     { log: 1, position: 0 },
+    { log: 2, position: 0 },
   ])
   let seenAtAnswer = -1
   node.engine.append(LOG, batchOf([{ topic: 'a/b' }, { topic: 'z' }]), () => {
@@ -240,12 +242,29 @@ test('an exact filter concerns the logs that own the topic, one of each storage 
   const node = await EngineNode.start({ stripes: 4 })
   assert.deepEqual(
     node.engine.logs().map(({ id, storage }) => `${id} ${storage}`),
-    ['0 rocksdb', '1 rocksdb', '2 rocksdb', '3 rocksdb', '4 memory', '5 memory', '6 memory', '7 memory'],
+    [
+      '0 rocksdb',
+      '1 rocksdb',
+      '2 rocksdb',
+      '3 rocksdb',
+      '4 memory',
+      '5 memory',
+      '6 memory',
+      '7 memory',
+      '8 segment',
+      '9 segment',
+      '10 segment',
+      '11 segment',
+    ],
   )
   const logs = (await node.engine.register('some/topic')).map(({ log }) => log)
-  assert.deepEqual(logs, [node.engine.logOf('rocksdb', 'some/topic'), node.engine.logOf('memory', 'some/topic')])
+  assert.deepEqual(logs, [
+    node.engine.logOf('rocksdb', 'some/topic'),
+    node.engine.logOf('memory', 'some/topic'),
+    node.engine.logOf('segment', 'some/topic'),
+  ])
   assert.equal((logs[1] as number) - (logs[0] as number), 4)
-  assert.equal((await node.engine.register('some/#')).length, 8)
+  assert.equal((await node.engine.register('some/#')).length, 12)
   const used = new Set(Array.from({ length: 200 }, (_, at) => node.engine.logOf('rocksdb', `topic/${at}`)))
   assert.equal(used.size, 4)
 })

@@ -24,3 +24,22 @@ test('other limits of retention hold from the next round on', async () => {
   await node.flush()
   assert.deepEqual(node.engine.extent(LOG), { first: 6, end: 10 })
 })
+
+test('limits of topics and the rate of the scrubber hold after a reload too', async () => {
+  const node = await EngineNode.start({ tailBytes: 0, retention: { maxAgeMs: 0, maxBytes: 0, intervalMs: HOUR_MS } })
+  for (const payload of ['1', '2', '3']) {
+    await node.write(LOG, [{ topic: 'bounded', payload: payload.repeat(1000) }, { topic: 'other' }])
+    await node.flush()
+  }
+  assert.equal(node.counters.get('robustmq_engine_scrubbed_bytes_total'), undefined)
+  const file = { name: 'config.toml', text: '', table: { topic: [{ filter: 'bounded', max_bytes: '2KiB' }] } }
+  const other = loadConfig({ file, settings: ['engine.scrub_rate=1GiB'] })
+  assert.ok(other.kind === 'loaded')
+  node.engine.reload(other.config)
+  await node.clock.pass(HOUR_MS)
+  await node.flush()
+  assert.equal((await node.readAll(LOG, ['bounded'])).length, 1)
+  assert.equal((await node.readAll(LOG, ['other'])).length, 3)
+  for (let step = 0; step < 5; step++) await node.clock.pass(100)
+  assert.ok((node.counters.get('robustmq_engine_scrubbed_bytes_total') ?? 0) > 1000)
+})

@@ -97,6 +97,10 @@ test('CONNECT: what a missing session expiry means in each version', () => {
 test('[MQTT-3.1.2-1] [MQTT-3.1.2-2] name and level go together, and the dialect of the answer is known', () => {
   const table: readonly (readonly [body: string, code: number, dialect: number])[] = [
     [`${text('MQTT')}06 02 0000 00${text('c')}`, 0x84, 5],
+    [`${text('MQTT')}06 02 0000 00${text('')}`, 0x84, 5],
+    [`${text('MQTT')}06 02 0000${text('c')}`, 0x84, 4],
+    [`${text('MQTT')}06 c6 0000${text('c')}${text('w')}${text('x')}${text('u')}${text('p')}`, 0x84, 4],
+    [`${text('MQTT')}06 c6 0000${text('c')}${text('w')}${text('x')}${text('u')}`, 0x84, 5],
     [`${text('MQTT')}03 02 0000${text('c')}`, 0x84, 4],
     [`${text('MQTT')}84 02 0000${text('c')}`, 0x84, 4],
     [`${text('MQIsdp')}04 02 0000${text('c')}`, 0x84, 3],
@@ -163,7 +167,7 @@ test('[MQTT-1.5.4-3] a byte order mark is a character like others', () => {
 test('The will topic is a topic name', () => {
   assert.equal(refused(MQTT4, '06 0000', text('c'), text('a/#'), text('')), 0x81)
   assert.equal(refused(MQTT4, '06 0000', text('c'), text(''), text('')), 0x82)
-  assert.equal(refused(MQTT4, '06 0000', text('c'), text('/'.repeat(200)), text('')), 0x90)
+  assert.equal(refused(MQTT4, '06 0000', text('c'), text('/'.repeat(256)), text('')), 0x90)
 })
 
 test('CONNECT properties: values, repetition, place', () => {

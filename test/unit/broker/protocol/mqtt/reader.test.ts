@@ -200,6 +200,23 @@ test('A client that drips one large packet costs what it has sent, not what it h
   assert.equal(recorder.calls.length, 0)
 })
 
+test('3.1 allows DUP on PUBREL, SUBSCRIBE and UNSUBSCRIBE, which are sent again there; 3.1.1 and 5 do not', () => {
+  const packets = [packet(0x6a, '0001'), packet(0x8a, '0001', text('a'), '00'), packet(0xaa, '0001', text('a'))].map(bytesOf)
+  const recorder = connected(3)
+  for (const bytes of packets) recorder.reader.push(Buffer.from(bytes))
+  assert.deepEqual(kinds(recorder.calls), ['ack', 'subscribe', 'unsubscribe'])
+  for (const version of [4, 5] as const) {
+    for (const bytes of packets) {
+      const strict = connected(version)
+      strict.reader.push(Buffer.from(bytes))
+      assert.deepEqual(strict.calls.map(refusal), [0x81])
+    }
+  }
+  const wrong = connected(3)
+  wrong.reader.push(bytesOf(packet(0x4a, '0001')))
+  assert.deepEqual(wrong.calls.map(refusal), [0x81], 'PUBACK is never sent again')
+})
+
 test('The remaining length has at most four bytes', () => {
   const recorder = connected(4)
   recorder.reader.push(Buffer.from([0x30, 0xff, 0xff, 0xff, 0xff]))
@@ -226,7 +243,7 @@ test('[MQTT-1.5.5-1] a remaining length is in its shortest form in MQTT 5; 3.x d
 })
 
 test('Limits that are left alone are those of the overload rules', () => {
-  assert.ok(READER_LIMITS.topicLevelsMax <= 128 && READER_LIMITS.topicSizeMax <= 4096 && READER_LIMITS.packetSizeMax <= 2 * 1024 * 1024)
+  assert.ok(READER_LIMITS.topicLevelsMax <= 256 && READER_LIMITS.topicSizeMax <= 4096 && READER_LIMITS.packetSizeMax <= 2 * 1024 * 1024)
 })
 
 test('What a packet carries outlives the chunk it came in', () => {

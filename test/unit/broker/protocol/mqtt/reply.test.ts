@@ -138,9 +138,9 @@ test('[MQTT-3.11.3-1] UNSUBACK has a code for each filter in 5, none in 3.x', ()
   assert.equal(encodeUnsuback(5, 0x0102, [0, 0x11], {}, UNLIMITED).toString('hex'), 'b0050102000011')
 })
 
-test('DISCONNECT from a server exists in 5 only', () => {
+test('3.14.2.2.1 DISCONNECT from a server exists in 5 only, and leaves out an empty property section', () => {
   assert.equal(encodeDisconnect(4, REASON.sessionTakenOver, {}, UNLIMITED).length, 0)
-  assert.equal(encodeDisconnect(5, REASON.sessionTakenOver, {}, UNLIMITED).toString('hex'), 'e0028e00')
+  assert.equal(encodeDisconnect(5, REASON.sessionTakenOver, {}, UNLIMITED).toString('hex'), 'e0018e')
   const { properties } = parsed5(encodeDisconnect(5, REASON.useAnotherServer, { serverReference: 'other' }, UNLIMITED)) as {
     properties?: object
   }

@@ -13,6 +13,9 @@ const SEEDS = [11, 12, 13, 14, 15, 16]
 const STEPS = 300
 const OPTIONS = { directory: 'wal', segmentBytes: 900, freeBytesMin: 0 }
 
+/** In place of the term that the log has at the new start. */
+const COMPACTION = 0
+
 /** What the history must know of a group to go on with it. */
 interface Group {
   readonly id: number
@@ -23,12 +26,14 @@ interface Group {
 
 function nextWrite(random: SimRandom, group: Group): GroupWrite {
   const choice = random.range(0, 99)
-  if (choice < 8 && group.last > group.start) {
-    // A compaction, or a snapshot that replaces the log.
-    const index = choice < 6 ? random.range(group.start, group.last) : group.last + random.range(1, 5)
-    group.start = index
-    group.last = Math.max(group.last, index)
-    return { group: group.id, entries: [], start: start(index, choice < 6 ? 0 : ++group.term) }
+  if (choice < 5 && group.last > group.start) {
+    group.start = random.range(group.start, group.last)
+    return { group: group.id, entries: [], start: start(group.start, COMPACTION) }
+  }
+  if (choice < 10 && group.last > group.start) {
+    // A snapshot of another history replaces the log, within it or beyond.
+    group.start = group.last = random.range(group.start + 1, group.last + 3)
+    return { group: group.id, entries: [], start: start(group.start, ++group.term) }
   }
   if (choice < 16 && group.last > group.start) {
     group.term++
@@ -56,7 +61,7 @@ describe('random histories of the log', () => {
         const choice = random.range(0, 99)
         if (choice < 85) {
           let write = nextWrite(random, random.pick(groups))
-          if (write.start?.term === 0)
+          if (write.start?.term === COMPACTION)
             write = { ...write, start: start(write.start.index, store.term(write.group, write.start.index) as number) }
           await store.write([write], { sync: true })
           model.write([write])
