@@ -45,14 +45,14 @@ for (const { name, limit } of [
   { name: 'its limit', limit: 3 },
   { name: 'the end of its range', limit: 4 },
 ]) {
-  it(`an iterator that is closed at ${name} leaves no page with the binding, although the end came with that page`, async () => {
+  it(`an iterator that is closed at ${name} leaves no page with the binding, although the end came with that page`, async (context) => {
     const guard = new StoreGuard('kv', { clock: new NodeClock(), crash: (reason) => assert.fail(reason) })
+    context.after(() => guard.close())
     const source = new Source(3)
     const iterator = new RocksdbIterator(guard, source, new Set(), limit, false)
     assert.equal((await iterator.next(limit)).length, 3)
     assert.equal(source.held, 3)
     await iterator.close()
     assert.equal(source.held, 0)
-    guard.close()
   })
 }
