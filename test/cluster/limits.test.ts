@@ -91,7 +91,7 @@ test('filters beyond those of one SUBSCRIBE, and subscriptions beyond those of t
 
 test('while the disk is nearly full publishers wait and consumers go on; when there is room, nothing was lost', async (context) => {
   const server = await ServerProcess.start({ directory: temporaryDirectory(context), config: '', context })
-  const { client: publisher } = await RawClient.connect(server.port, 'publisher', { keepalive: 1 })
+  const { client: publisher } = await RawClient.connect(server.port, 'publisher')
   const { client: consumer } = await RawClient.connect(server.port, 'consumer')
   await server.reload('[limits]\ndisk_free_min = "1024TiB"')
   await server.untilWritten('the disk is nearly full')

@@ -17,6 +17,8 @@ const COUNT = FLOOD_BYTES / PAYLOAD_BYTES
 const BURST = 100
 /** Resident memory that all of it may cost beside what an idle server has: 100 MB. */
 const GROWTH_KIB_MAX = 100_000_000 / KIB
+/** Messages that are dropped are garbage until the next collection: less than all of them together, however late that is. */
+const DROPPED_GROWTH_KIB_MAX = 160_000_000 / KIB
 /** How the C library keeps memory, as `npm start` and the image set it. */
 const ALLOCATOR = { MALLOC_ARENA_MAX: '2', MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_TRIM_THRESHOLD_: '262144' }
 /** For a machine that is slow and busy. */
@@ -133,7 +135,8 @@ test('write_queue_bytes a subscriber at QoS 0 that reads nothing of 200 MiB lose
   const grownKiB = residentKiB(server).peak - idleKiB
   const dropped = await metric(server, 'robustmq_messages_dropped_total{reason="queue_full"}')
   context.diagnostic(`published in ${tookMs.toFixed(0)} ms, ${dropped} of ${COUNT} dropped; at most ${grownKiB >> 10} MiB more resident`)
-  assert.ok(dropped > 0 && grownKiB < GROWTH_KIB_MAX)
+  assert.ok(dropped > 0, 'what does not fit into its queue is dropped')
+  assert.ok(grownKiB < DROPPED_GROWTH_KIB_MAX, `${grownKiB >> 10} MiB more`)
 
   deaf.startReading()
   const got = (await deaf.drain()).filter((packet) => packet.cmd === 'publish').length
