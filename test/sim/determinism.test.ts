@@ -17,10 +17,10 @@ function hashOf(seed: number, target: readonly string[], timeZone: string, flags
   })
 }
 
-async function assertSame(seed: number, target: readonly string[]): Promise<void> {
+async function assertSame(seed: number, target: readonly string[], what = 'seed'): Promise<void> {
   const first = await hashOf(seed, target, 'UTC', [])
   const second = await hashOf(seed, target, 'Pacific/Chatham', ['--max-semi-space-size=1', '--random-seed=7'])
-  assert.match(first, new RegExp(`^seed ${seed} hash [0-9a-f]{16}-`))
+  assert.match(first, new RegExp(`^${what} ${seed} hash [0-9a-f]{16}-`))
   assert.equal(second, first)
 }
 
@@ -30,4 +30,8 @@ for (const seed of [3, 16]) {
 
 for (const seed of [2, 5, 8]) {
   it(`T5: seed ${seed} gives the same hash in two processes`, () => assertSame(seed, []))
+}
+
+for (const seed of [3, 11, 16]) {
+  it(`T5: cluster ${seed} gives the same hash in two processes`, () => assertSame(seed, ['--cluster'], 'cluster'))
 }

@@ -29,7 +29,6 @@ export class SimKvStore {
   readonly #world: World
   readonly #random: SimRandom
   readonly #conditions: KvConditions
-  #slowness = 1
   #current = new SortedMap()
   #durable = new SortedMap()
   /** Batches applied and not yet durable, in order. */
@@ -45,11 +44,6 @@ export class SimKvStore {
 
   get size(): number {
     return this.#current.size
-  }
-
-  /** Everything takes so many times as long from now on. */
-  slow(factor: number): void {
-    this.#slowness = factor
   }
 
   /** The port as one incarnation sees it. */
@@ -80,7 +74,7 @@ export class SimKvStore {
   read<T>(life: Life, read: (map: SortedMap) => T): Promise<T> {
     if (!life.alive) return never()
     return new Promise((resolve) => {
-      this.#world.schedule('kv', life, this.#random.delayMs(this.#conditions.delayMs * this.#slowness), () => resolve(read(this.#current)))
+      this.#world.schedule('kv', life, this.#random.delayMs(this.#conditions.delayMs), () => resolve(read(this.#current)))
     })
   }
 
@@ -91,7 +85,7 @@ export class SimKvStore {
     this.#pending.add(write)
     const delayMs = this.#random.delayMs(this.#conditions.delayMs) + (sync ? this.#random.delayMs(this.#conditions.syncDelayMs) : 0)
     return new Promise((resolve) => {
-      this.#world.schedule('kv', life, delayMs * this.#slowness, () => {
+      this.#world.schedule('kv', life, delayMs, () => {
         this.#pending.delete(write)
         this.#apply(write)
         resolve()

@@ -5,6 +5,7 @@
 // `--topologies` runs failures that last for ever, `--mutants` hunts planted bugs.
 import { inspect } from 'node:util'
 import { kindOf, runClusters, runTopologies } from './cluster/cluster-main.ts'
+import { runMetaClusters } from './cluster/meta/meta-main.ts'
 import { composeProduction } from './composition.ts'
 import { huntMutants } from './mutants/mutant-hunt.ts'
 import { composeReference } from './reference-broker.ts'
@@ -12,7 +13,9 @@ import { type ComposeConfigured, Simulation, type SimulationResult } from './sim
 
 const TAIL_LINES_DEFAULT = 60
 const PROGRESS_MS = 5_000
-const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize', '--topologies', '--single', '--brief']
+/** Of so many seeds one is run on nodes that share metadata as well. */
+const META_SHARE = 3
+const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize', '--topologies', '--single', '--brief', '--meta']
 
 interface Arguments {
   readonly from: number
@@ -22,6 +25,8 @@ interface Arguments {
   readonly cluster: boolean
   readonly minimize: boolean
   readonly topologies: boolean
+  /** Only clusters that share metadata. */
+  readonly meta: boolean
   /** Without clusters. */
   readonly single: boolean
   /** Of a failure only the seed and what has found it: for whoever hunts planted bugs. */
@@ -44,8 +49,8 @@ async function main(): Promise<number> {
   if (given === undefined) {
     process.stderr.write(
       [
-        'usage: main.js --seeds COUNT [--from SEED] [--single | --cluster | --topologies | --reference]',
-        '       main.js --seed SEED [--cluster] [--hash] [--minimize] [--tail LINES] [--reference]',
+        'usage: main.js --seeds COUNT [--from SEED] [--single | --cluster | --meta | --topologies | --reference]',
+        '       main.js --seed SEED [--cluster | --meta] [--hash] [--minimize] [--tail LINES] [--reference]',
         '       main.js --mutants [PART OF A NAME]\n',
       ].join('\n'),
     )
@@ -53,9 +58,14 @@ async function main(): Promise<number> {
   }
   if (given.topologies) return runTopologies(given)
   if (given.cluster) return runClusters(given)
+  if (given.meta) return runMetaClusters(given)
   const exitCode = await runSingle(given)
   if (exitCode !== 0 || given.single) return exitCode
-  return (await runTopologies({ ...given, count: 1 })) || runClusters(given)
+  return (
+    (await runTopologies({ ...given, count: 1 })) ||
+    (await runClusters(given)) ||
+    runMetaClusters({ ...given, count: Math.ceil(given.count / META_SHARE) })
+  )
 }
 
 /** One node and its MQTT clients, with every seed. */
@@ -151,6 +161,7 @@ function readArguments(given: readonly string[]): Arguments | undefined {
     cluster: flags.has('--cluster'),
     minimize: flags.has('--minimize'),
     topologies: flags.has('--topologies'),
+    meta: flags.has('--meta'),
     single: flags.has('--single') || flags.has('--reference') || seed !== undefined,
     brief: flags.has('--brief'),
     tailLines: numbers.get('--tail') ?? TAIL_LINES_DEFAULT,

@@ -1,21 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to a cluster: each kind of fault comes at random times from a stream of its own, so that a kind can be left out without moving the others.
 import type { SimRandom } from '../random.ts'
-import type { Cluster, RegisterNode } from './cluster.ts'
-import type { FaultKind, FaultPeriods } from './cluster-configuration.ts'
+import type { World } from '../world.ts'
+import type { FaultKind, FaultPeriods, HostSettings } from './cluster-configuration.ts'
+import type { ClusterNode, Program } from './cluster-node.ts'
+import type { PeerNetwork } from './peer-network.ts'
 
 /** The least time between the last fault and the end of the phase in which there are any. */
 const CUT_MS_MEAN = 2_500
 const PAUSE_MS_MAX = 8_000
 const CLOCK_STEP_MS_MAX = 3_600_000
 
+type FaultyNode = ClusterNode<Program>
+
+/** What faults may happen to. */
+export interface FaultTarget {
+  readonly world: World
+  readonly peers: PeerNetwork
+  readonly configuration: { readonly host: HostSettings }
+  nodes(): readonly FaultyNode[]
+  running(): readonly FaultyNode[]
+  leader(): FaultyNode | undefined
+  canSpare(node: FaultyNode): boolean
+  ruin(node: FaultyNode): void
+}
+
 export class ClusterFaults {
-  readonly #cluster: Cluster
+  readonly #cluster: FaultTarget
   readonly #electionMs: number
   readonly #counts = new Map<FaultKind, number>()
   #stopped = false
 
-  constructor(cluster: Cluster, random: SimRandom, periods: FaultPeriods) {
+  constructor(cluster: FaultTarget, random: SimRandom, periods: FaultPeriods) {
     this.#cluster = cluster
     const { tickMs, timing } = cluster.configuration.host
     this.#electionMs = tickMs * timing.electionTicks
@@ -63,12 +79,12 @@ export class ClusterFaults {
     ]
   }
 
-  #any(random: SimRandom): RegisterNode | undefined {
+  #any(random: SimRandom): FaultyNode | undefined {
     const running = this.#cluster.running()
     return running.length === 0 ? undefined : random.pick(running)
   }
 
-  #leaderOr(random: SimRandom): RegisterNode | undefined {
+  #leaderOr(random: SimRandom): FaultyNode | undefined {
     return (random.chance(0.5) ? this.#cluster.leader() : undefined) ?? this.#any(random)
   }
 

@@ -18,6 +18,7 @@ import type { SimNetwork } from '../network.ts'
 import { NO_FILES } from '../no-files.ts'
 import type { SimProbe } from '../probe.ts'
 import type { SimRandom } from '../random.ts'
+import type { SortedMap } from '../sorted-map.ts'
 import { SimFailure, type World } from '../world.ts'
 import type { NodeTime } from './node-time.ts'
 import type { PeerNetwork } from './peer-network.ts'
@@ -97,6 +98,11 @@ export class ClusterNode<P extends Program> {
   /** Of the process that runs now. */
   get program(): P | undefined {
     return this.#life.alive ? this.#program : undefined
+  }
+
+  /** What its key-value store shows to a reader, whether a process runs or not. */
+  get stored(): SortedMap {
+    return this.#kv.view()
   }
 
   /** It must not be started again: it has lost what it had promised to keep. */
@@ -182,11 +188,9 @@ export class ClusterNode<P extends Program> {
     return this.#disk.paths().reduce((sum, path) => sum + this.#disk.bytes(path).length, 0)
   }
 
-  /** Logs and states are on one disk. */
   slowDisk(factor: number): void {
     this.note(`disk is ${factor} times as slow`)
     this.#slowness = factor
-    this.#kv.slow(factor)
   }
 
   /** While the process is down, one bit of what it had written changes. It may start only to find that out. */
@@ -211,7 +215,6 @@ export class ClusterNode<P extends Program> {
   /** No injected disk fault outlives this. */
   heal(): void {
     this.#slowness = 1
-    this.#kv.slow(1)
     this.#disk.setCapacity(Number.MAX_SAFE_INTEGER)
     this.#disk.fail('sync', 0)
     this.resume()

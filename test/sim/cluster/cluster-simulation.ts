@@ -43,6 +43,7 @@ export interface ClusterResult {
   readonly hash: string
   readonly events: number
   readonly virtualMs: number
+  readonly voters: number
   readonly calls: number
   readonly elections: number
   readonly membershipChanges: number
@@ -97,6 +98,7 @@ export class ClusterSimulation {
       hash: this.hash(),
       events: world.events,
       virtualMs: world.nowMs,
+      voters: configuration.voters,
       calls: this.#history.operations.length,
       elections: this.#cluster.checker.elections,
       membershipChanges: operator.changes,

@@ -11,6 +11,7 @@ const SEEDS = 8
 const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [1, 'a snapshot is not offered while another one is being installed (R41)'],
   [34, 'a command that the transport repeats is done once, and its answer is that of the first'],
+  [86, 'a ruined voter is replaced once faults are over, whatever the operator had planned'],
   [198, 'a voter that was alone ticks again when it is given company'],
 ]
 

@@ -63,11 +63,10 @@ async function hunt(mutant: Mutant): Promise<Outcome> {
   }
 }
 
-function run({ hunt: kind, seedsMax }: Mutant, main: string): Promise<Outcome> {
+function run({ hunt: kind, seedFirst, seedsMax }: Mutant, main: string): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [main, ...FLAGS[kind], '--seeds', String(seedsMax), '--brief'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
+    const seeds = ['--from', String(seedFirst), '--seeds', String(seedsMax)]
+    const child = spawn(process.execPath, [main, ...FLAGS[kind], ...seeds, '--brief'], { stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk.toString()
@@ -114,7 +113,7 @@ function describe({ name, rule, expected, seedsMax }: Mutant, outcome: Outcome):
       return row(name, rule, outcome.checker + mark, String(outcome.seed))
     }
     case 'survived':
-      return row(name, rule, 'SURVIVED', `after ${seedsMax}`)
+      return row(name, rule, 'SURVIVED', `${seedsMax} runs`)
     case 'outdated':
       return row(name, rule, `OUTDATED: its text is there ${outcome.count} times`, '-')
   }

@@ -16,6 +16,8 @@ export interface Mutant {
   readonly hunt: Hunt
   /** The checkers that may find it first. 'assertion' is one of the product itself. */
   readonly expected: readonly string[]
+  /** A seed that is known to find it. The hunt begins there, and goes on when the simulation has changed since. */
+  readonly seedFirst: number
   /** Runs in which it must be found. */
   readonly seedsMax: number
 }

@@ -28,6 +28,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 400,
   },
   {
@@ -38,6 +39,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'this.step(acknowledgement(this.#node, this.#node, this.term, lastIndex, 0));',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 400,
   },
   {
@@ -48,6 +50,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '        if (isDurable || message.to !== this.#node)\n            this.#outbox.send(message);',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 400,
   },
   {
@@ -58,6 +61,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (index <= this.#stableIndex)',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 11,
     seedsMax: 1500,
   },
   {
@@ -68,6 +72,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'return this.#vote === candidate || this.#leader === NODE_NONE;',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 5,
     seedsMax: 400,
   },
   {
@@ -78,6 +83,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'return lastTerm >= own;',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 8,
     seedsMax: 600,
   },
   {
@@ -88,6 +94,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'this.#hardState.term !== term || ',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 77,
     seedsMax: 1500,
   },
   {
@@ -98,6 +105,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: "if (election.role !== 'preCandidate' && election.role !== 'candidate')",
     hunt: 'cluster',
     expected: LIVENESS,
+    seedFirst: 5,
     seedsMax: 800,
   },
   {
@@ -108,6 +116,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'this.campaign(true);',
     hunt: 'topology',
     expected: LIVENESS,
+    seedFirst: 2,
     seedsMax: 20,
   },
   {
@@ -118,6 +127,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (replication.checkQuorum() && false)',
     hunt: 'topology',
     expected: LIVENESS,
+    seedFirst: 1,
     seedsMax: 20,
   },
   {
@@ -128,6 +138,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (!log.commitTo(committed))',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 5,
     seedsMax: 800,
   },
   {
@@ -138,6 +149,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'const commit = log.commit;',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 200,
   },
   {
@@ -148,6 +160,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'log.commitTo(Math.min(commit, log.lastIndex));',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 1500,
   },
   {
@@ -158,6 +171,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '            if (entry.index <= this.#lastIndex) {\n                if (this.term(entry.index) === entry.term && entry.index <= this.#commit)\n                    continue;\n',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 3,
     seedsMax: 800,
   },
   {
@@ -168,6 +182,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (log.term(previousIndex) === undefined) {',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 28,
     seedsMax: 800,
   },
   {
@@ -178,6 +193,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: LIVENESS,
+    seedFirst: 33,
     seedsMax: 400,
   },
   {
@@ -188,6 +204,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 8,
     seedsMax: 3000,
   },
   {
@@ -197,17 +214,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     from: 'this.#asked.push({ read: ++this.#lastRead, index: commit, round: this.#round + 1 });',
     to: 'this.#asked.push({ read: ++this.#lastRead, index: commit, round: this.#round });',
     hunt: 'cluster',
-    expected: SAFETY,
-    seedsMax: 1500,
-  },
-  {
-    name: 'read-takes-the-index-of-an-earlier-one',
-    rule: 'R27',
-    file: `${CORE}/read-index.js`,
-    from: 'this.#asked.push({ read: ++this.#lastRead, index: commit, round: this.#round + 1 });',
-    to: 'this.#asked.push({ read: ++this.#lastRead, index: this.#asked[0]?.index ?? commit, round: this.#round + 1 });',
-    hunt: 'cluster',
-    expected: SAFETY,
+    expected: LIVENESS,
+    seedFirst: 516,
     seedsMax: 1500,
   },
   {
@@ -218,6 +226,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'return this.reads.confirm(log.commit);',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 93,
     seedsMax: 400,
   },
   {
@@ -228,6 +237,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 3,
     seedsMax: 800,
   },
   {
@@ -238,17 +248,8 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (membership.isJoint)',
     hunt: 'cluster',
     expected: LIVENESS,
+    seedFirst: 9,
     seedsMax: 1500,
-  },
-  {
-    name: 'change-before-the-first-commit-of-a-term',
-    rule: 'R33',
-    file: `${CORE}/leadership.js`,
-    from: "if (!this.hasCommittedInTerm)\n            return 'termNotCommitted';",
-    to: '',
-    hunt: 'cluster',
-    expected: LIVENESS,
-    seedsMax: 3000,
   },
   {
     name: 'joint-change-counts-only-the-new-voters',
@@ -258,6 +259,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'committedBy(sets.incoming, matched)',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 15,
     seedsMax: 1500,
   },
   {
@@ -268,6 +270,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: "if (progress?.state === 'snapshot' && index !== undefined)\n            progress.snapshotDone(index);",
     hunt: 'cluster',
     expected: LIVENESS,
+    seedFirst: 211,
     seedsMax: 800,
   },
   {
@@ -278,16 +281,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: LIVENESS,
-    seedsMax: 800,
-  },
-  {
-    name: 'old-snapshot-replaces-newer-log',
-    rule: 'R41',
-    file: `${CORE}/follower.js`,
-    from: 'return index > log.commit && log.term(index) !== term;',
-    to: 'return log.term(index) !== term;',
-    hunt: 'cluster',
-    expected: LIVENESS,
+    seedFirst: 10,
     seedsMax: 800,
   },
   {
@@ -298,16 +292,18 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: 'if (flaw.torn || !flaw.torn)',
     hunt: 'cluster',
     expected: LIVENESS,
+    seedFirst: 3,
     seedsMax: 400,
   },
   {
     name: 'damage-is-cut-like-a-torn-tail',
     rule: 'R45 L26',
     file: 'src/raft/log/file/recover.js',
-    from: 'if (witness !== -1)',
-    to: 'if (witness < -1)',
+    from: 'if (!flaw.torn)\n            throw damaged(segment.fullPath, offset, flaw.text);',
+    to: 'this.#cutAt = offset;\n        return;',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 10,
     seedsMax: 800,
   },
   {
@@ -318,6 +314,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '() => this.#completed(groups)',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 15,
     seedsMax: 800,
   },
   {
@@ -328,6 +325,7 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '.write(batch, { sync: false })',
     hunt: 'cluster',
     expected: [...SAFETY, 'commit'],
+    seedFirst: 1,
     seedsMax: 200,
   },
   {
@@ -338,6 +336,18 @@ export const RAFT_MUTANTS: readonly Mutant[] = [
     to: '',
     hunt: 'cluster',
     expected: SAFETY,
+    seedFirst: 1,
     seedsMax: 800,
+  },
+  {
+    name: 'state-depends-on-what-is-applied-together',
+    rule: 'R52',
+    file: 'test/sim/cluster/register-machine.js',
+    from: 'const replies = entries.map((entry) => this.#applyEntry(entry, changed));',
+    to: 'const replies = entries.map((entry) => this.#applyEntry(entry, changed));\n        if (entries.length > 1)\n            this.#hash++;',
+    hunt: 'cluster',
+    expected: SAFETY,
+    seedFirst: 1,
+    seedsMax: 100,
   },
 ]

@@ -63,6 +63,13 @@ describe('the invariants of a group (RELIABILITY 3.4)', () => {
     breaks('monotonic', () => checker.status(1, 2, status('follower', 1, 0)))
   })
 
+  it('only a commit index is written without waiting for it (R5)', () => {
+    checker.deferred(1, { group: 1, entries: [], hardState: { term: 1, vote: 0, commit: 5 } })
+    breaks('durability', () => checker.deferred(1, { group: 1, entries: [], hardState: { term: 1, vote: 2, commit: 0 } }))
+    breaks('durability', () => checker.deferred(1, { group: 1, entries: [], hardState: { term: 2, vote: 0, commit: 0 } }))
+    breaks('durability', () => checker.deferred(1, { group: 1, entries: [entry(1, 1)] }))
+  })
+
   it('a vote is there after a restart', () => {
     write(1, [], { term: 2, vote: 2, commit: 0 })
     const recovered = { group: 1, hardState: { term: 2, vote: 0, commit: 0 }, start: START, lastIndex: 0, confEntries: [] }
