@@ -19,7 +19,7 @@ import {
   type MetaGroupKind,
   MetaService,
 } from '#meta'
-import { FileLogStore, type LogStore, MemoryLogStore, type RaftGroup, RaftHost } from '#raft'
+import { type FileLogOptions, FileLogStore, type LogStore, MemoryLogStore, type RaftGroup, RaftHost, type RaftHostLimits } from '#raft'
 import { createAdminApp, HttpServer, type MetricsSource } from '#server'
 
 /** What the admin server shows of the node that it is a part of. */
@@ -43,12 +43,14 @@ export interface ClusterParts {
   /** Serves what other nodes call. Starts before what it serves. */
   readonly server: Component & RpcServer
   readonly transport: PeerTransport
+  /** In place of the bounds of consensus and its log that production has: the simulator reaches small ones in a short run. */
+  readonly bounds?: { readonly host: Partial<RaftHostLimits>; readonly wal: Omit<FileLogOptions, 'directory'> }
 }
 
 /** `cluster` is there when the configuration names other nodes. */
 export function composeNode(ports: Ports, config: Config, view: NodeView, cluster?: ClusterParts): readonly Component[] {
   const { heartbeatInterval, electionTimeout } = config.meta
-  const wal = new FileLogStore(ports.disk, ports.clock, { directory: WAL_DIRECTORY })
+  const wal = new FileLogStore(ports.disk, ports.clock, { directory: WAL_DIRECTORY, ...cluster?.bounds?.wal })
   const segments = new FileLogStore(ports.disk, ports.clock, { directory: SEGMENT_DIRECTORY, segmentBytes: config.engine.segmentBytes })
   const host = new RaftHost(
     ports,
@@ -58,6 +60,7 @@ export function composeNode(ports: Ports, config: Config, view: NodeView, cluste
       walBytesMax: config.engine.walBytes,
       tickMs: heartbeatInterval,
       timing: { heartbeatTicks: 1, electionTicks: Math.ceil(electionTimeout / heartbeatInterval) },
+      ...cluster?.bounds?.host,
     },
     cluster?.transport,
   )

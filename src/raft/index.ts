@@ -3,7 +3,15 @@
 export type { ConfChange } from './core/conf-change.ts'
 export type { ConfState, Entry, EntryKind, GroupId, HardState, LogIndex, LogStart, NodeId, Term } from './core/message.ts'
 export type { RaftTiming } from './core/raft-core.ts'
-export { type CreateGroupOptions, RaftHost, type RaftHostOptions, type RaftHostPorts, type RaftHostStores, type StoreKind } from './host.ts'
+export {
+  type CreateGroupOptions,
+  RaftHost,
+  type RaftHostLimits,
+  type RaftHostOptions,
+  type RaftHostPorts,
+  type RaftHostStores,
+  type StoreKind,
+} from './host.ts'
 export { type FileLogOptions, FileLogStore } from './log/file/file-log-store.ts'
 export type { LogDamage } from './log/file/scrub.ts'
 export { MemoryLogStore } from './log/memory/memory-log-store.ts'

@@ -3,6 +3,7 @@
 import { assert } from '#base/assert'
 import type { Component } from '#base/component'
 import { isPlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
 import type { Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { Ports } from '#base/port/ports'
@@ -34,6 +35,12 @@ import { VersionGate } from './version-gate.ts'
 
 /** Between two collections of expired retained messages and of what ended sessions have left. The first one is this long after the start: by then what a crash left open has been written. */
 const COLLECT_INTERVAL_MS = 600_000
+const LEADERSHIP_LOST: readonly unknown[] = [
+  ERROR_CODES.notLeader,
+  ERROR_CODES.notReady,
+  ERROR_CODES.proposalDropped,
+  ERROR_CODES.outcomeUnknown,
+]
 
 export interface MetaGroups {
   readonly metadata: Proposer
@@ -91,7 +98,7 @@ export class MetaService implements MetaClient, Component {
 
   async start(): Promise<void> {
     await this.#retained.start()
-    await this.#collectCursors()
+    await this.#collectFirst()
     this.#state = 'started'
     this.#scheduleCollection()
   }
@@ -184,6 +191,16 @@ export class MetaService implements MetaClient, Component {
   async #collectCursors(): Promise<void> {
     const cursors = await this.#sessions.collectCursors()
     if (cursors > 0) this.#logger.log('info', 'removed the cursors of sessions that had ended', { sessions: cursors })
+  }
+
+  /** Leadership of a group that is lost meanwhile is no reason not to serve: its next leader collects. */
+  async #collectFirst(): Promise<void> {
+    try {
+      await this.#collectCursors()
+    } catch (error) {
+      if (!isPlatformError(error) || !LEADERSHIP_LOST.includes(error.code)) throw error
+      this.#logger.log('warn', 'what ended sessions have left stays until the next collection', { reason: error.message })
+    }
   }
 
   /** Each part of it is done by the node that leads the group concerned. */

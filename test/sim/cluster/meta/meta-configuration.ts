@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a seed draws for a cluster that shares metadata: the machines, ways and faults of any cluster, and how clients reach it.
+import type { SimRandom } from '../../random.ts'
+import { type ClusterConfiguration, drawClusterConfiguration, type FaultKind } from '../cluster-configuration.ts'
+import type { RpcConditions } from './rpc-conditions.ts'
+
+export interface MetaWorkload {
+  readonly clients: number
+  readonly keys: number
+  readonly thinkMs: number
+  /** Calls of one client, in one session, at the same time. */
+  readonly lanes: number
+  readonly readRatio: number
+  /** Bytes by which values are longer than they need be, at most: logs grow, and are cut. */
+  readonly paddingMax: number
+  readonly watches: number
+  readonly durationMs: number
+}
+
+export interface MetaConfiguration extends Omit<ClusterConfiguration, 'workload'> {
+  readonly rpc: RpcConditions
+  readonly workload: MetaWorkload
+}
+
+/** They need an operator who replaces members, or name one group. */
+const NOT_HERE: readonly FaultKind[] = ['bitFlip', 'lostDisk', 'membership', 'transfer']
+/** A transaction with its padding must fit in. */
+const UNCOMMITTED_BYTES_MIN = 1 << 17
+/** As few as production may be given. */
+const ELECTION_TICKS_MIN = 10
+
+export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
+  const drawn = drawClusterConfiguration(random)
+  const faults = Object.fromEntries(Object.entries(drawn.faults).filter(([kind]) => !NOT_HERE.includes(kind as FaultKind)))
+  const host = { ...drawn.host, uncommittedBytesMax: Math.max(drawn.host.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN) }
+  const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN)
+  return {
+    ...drawn,
+    voters: random.stream('members').pick([2, 3, 3, 3, 3, 5]),
+    host: { ...host, timing: { ...host.timing, electionTicks } },
+    faults,
+    rpc: drawRpc(random.stream('rpc'), Object.keys(drawn.faults).length > 0),
+    workload: drawWorkload(random.stream('meta workload')),
+  }
+}
+
+function drawRpc(random: SimRandom, faulty: boolean): RpcConditions {
+  const loss = faulty ? random.pick([0, 0.005, 0.03]) : 0
+  return {
+    delayMsMean: random.pick([0.3, 1, 5]),
+    tailRatio: faulty ? random.pick([0, 0.01, 0.05]) : 0,
+    tailMs: random.pick([500, 5_000, 12_000]),
+    lossRatio: loss,
+    breakRatio: faulty ? random.pick([0, 0.01, 0.05]) : 0,
+    windowMessages: random.pick([1, 4, 32]),
+  }
+}
+
+function drawWorkload(random: SimRandom): MetaWorkload {
+  const clients = random.range(2, 4)
+  return {
+    clients,
+    keys: random.range(1, 4),
+    thinkMs: random.pick([20, 60, 200]) * clients,
+    lanes: random.pick([1, 1, 3]),
+    readRatio: random.pick([0.2, 0.4]),
+    paddingMax: random.pick([0, 200, 4000]),
+    watches: random.range(2, 4),
+    durationMs: random.pick([8_000, 15_000, 25_000]),
+  }
+}
+
+/** Calls are not lost and not late: what remains once faults are over. */
+export const calmRpc = (conditions: RpcConditions): RpcConditions => ({ ...conditions, tailRatio: 0, lossRatio: 0, breakRatio: 0 })
