@@ -31,3 +31,6 @@ export const isPlatformError = (error: unknown, code?: ErrorCode): error is Plat
 
 /** The message of anything that was thrown. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** Anything that was thrown, as an error. */
+export const errorOf = (error: unknown): Error => (error instanceof Error ? error : new Error(messageOf(error)))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives committed entries to a state machine: in order, one call at a time, in pages of bounded size, from memory or from the log store.
 import { assert } from '#base/assert'
-import { messageOf, PlatformError } from '#base/error'
+import { errorOf, messageOf, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { CommittedPage } from './core/log.ts'
 import type { Entry, GroupId, LogIndex } from './core/message.ts'
@@ -108,7 +108,7 @@ export class Applier {
           this.#apply(entries)
           this.#goOn()
         },
-        (error: unknown) => this.#options.crash(error instanceof Error ? error : new Error(messageOf(error))),
+        (error: unknown) => this.#options.crash(errorOf(error)),
       )
       .catch((bug: Error) => this.#options.crash(bug))
   }

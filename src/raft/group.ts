@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Drives one group: hands the core's work to the write pipeline and to the peers, applies what is committed, and answers who waited for it.
 import { assert, must } from '#base/assert'
-import { messageOf, type PlatformError } from '#base/error'
+import { errorOf, type PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { Applier } from './applier.ts'
 import { Conditions } from './conditions.ts'
@@ -420,7 +420,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
           this.#touch(core)
           this.#conditions.look()
         },
-        (error: unknown) => this.#options.crash(error instanceof Error ? error : new Error(messageOf(error))),
+        (error: unknown) => this.#options.crash(errorOf(error)),
       )
       .catch((bug: Error) => this.#options.crash(bug))
   }
@@ -476,7 +476,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     try {
       work()
     } catch (error) {
-      this.#options.crash(error instanceof Error ? error : new Error(messageOf(error)))
+      this.#options.crash(errorOf(error))
     }
   }
 

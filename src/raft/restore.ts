@@ -4,16 +4,16 @@ import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { encodeConfChange } from './core/conf-change.ts'
 import {
-  type ConfState,
+  CONF_NONE,
   type Entry,
   type GroupId,
+  HARD_STATE_NONE,
   type HardState,
-  INDEX_NONE,
   type LogIndex,
   type LogStart,
   NODE_NONE,
   type NodeId,
-  TERM_NONE,
+  START_NONE,
   type Term,
 } from './core/message.ts'
 import type { GroupWrite, LogStore, RecoveredGroup } from './log-store.ts'
@@ -21,14 +21,12 @@ import type { GroupWrite, LogStore, RecoveredGroup } from './log-store.ts'
 const REMEDY =
   'Restore the data directory from a copy in which log and state are of the same moment, or remove it to begin anew and lose its content.'
 
-const START: LogIndex = INDEX_NONE
 const FIRST_TERM: Term = 1
 
 /** A group that no log knows, with this node as the only voter. */
 export function newGroup(group: GroupId, node: NodeId): RecoveredGroup {
-  const hardState: HardState = { term: TERM_NONE, vote: NODE_NONE, commit: INDEX_NONE }
-  const start = { index: START, term: TERM_NONE, conf: confOf([node]) }
-  return { group, hardState, start, lastIndex: START, confEntries: [] }
+  const start = { ...START_NONE, conf: { ...CONF_NONE, voters: [node] } }
+  return { group, hardState: HARD_STATE_NONE, start, lastIndex: start.index, confEntries: [] }
 }
 
 /**
@@ -36,13 +34,11 @@ export function newGroup(group: GroupId, node: NodeId): RecoveredGroup {
  * them from the log. A node that is none of them begins with nothing, and is quiet until it is told.
  */
 export function newReplicatedGroup(group: GroupId, node: NodeId, voters: readonly NodeId[]): RecoveredGroup {
-  const start = { index: START, term: TERM_NONE, conf: confOf([]) }
-  if (!voters.includes(node)) {
-    return { group, hardState: { term: TERM_NONE, vote: NODE_NONE, commit: INDEX_NONE }, start, lastIndex: START, confEntries: [] }
-  }
+  const start = START_NONE
+  if (!voters.includes(node)) return { group, hardState: HARD_STATE_NONE, start, lastIndex: start.index, confEntries: [] }
   const ascending = [...voters].sort((a, b) => a - b)
   const data = encodeConfChange(ascending.map((voter) => ({ kind: 'addVoter', node: voter })))
-  const first: Entry = { index: START + 1, term: FIRST_TERM, kind: 'conf', data }
+  const first: Entry = { index: start.index + 1, term: FIRST_TERM, kind: 'conf', data }
   const hardState = { term: FIRST_TERM, vote: NODE_NONE, commit: first.index }
   return { group, hardState, start, lastIndex: first.index, confEntries: [first] }
 }
@@ -54,8 +50,6 @@ export const bootstrapWrite = ({ group, hardState, start, confEntries }: Recover
   hardState,
   start,
 })
-
-const confOf = (voters: readonly NodeId[]): ConfState => ({ voters, learners: [], outgoing: [], learnersNext: [] })
 
 /** Throws dataDamaged unless the log holds everything between what the state machine has applied and what was committed. */
 export function checkFits(recovered: RecoveredGroup, applied: LogIndex): void {

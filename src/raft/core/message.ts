@@ -43,6 +43,9 @@ export interface ConfState {
   readonly learnersNext: readonly NodeId[]
 }
 
+/** Of a replica that has not taken part in anything yet. */
+export const HARD_STATE_NONE: HardState = Object.freeze({ term: TERM_NONE, vote: NODE_NONE, commit: INDEX_NONE })
+
 /** Before anything is known of a group: whoever has this stays quiet until a leader tells it more. */
 export const CONF_NONE: ConfState = Object.freeze({ voters: [], learners: [], outgoing: [], learnersNext: [] })
 
@@ -52,6 +55,9 @@ export interface LogStart {
   readonly term: Term
   readonly conf: ConfState
 }
+
+/** Nothing is in the state machine, and nobody belongs to the group. */
+export const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: TERM_NONE, conf: CONF_NONE })
 
 interface Envelope {
   readonly from: NodeId

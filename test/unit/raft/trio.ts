@@ -5,8 +5,8 @@ import type { NodeId } from '../../../src/raft/core/message.ts'
 import type { GroupDriver } from '../../../src/raft/group.ts'
 import { RaftHost } from '../../../src/raft/host.ts'
 import type { RaftGroup } from '../../../src/raft/raft-group.ts'
+import { SimDisk } from '../../sim/disk.ts'
 import { FakeLogStore, type FakePorts, fakePorts, Outcomes, RecordingMachine, settled } from './fakes.ts'
-import { MemoryDisk } from './memory-disk.ts'
 
 /** Frames arrive one turn after they were sent, unless the way is cut. */
 export class Wire {
@@ -52,7 +52,7 @@ export interface Member extends FakePorts {
   readonly id: NodeId
   readonly host: RaftHost
   readonly store: FakeLogStore
-  readonly disk: MemoryDisk
+  readonly disk: SimDisk
   readonly machine: RecordingMachine
   readonly group: RaftGroup
   readonly outcomes: Outcomes
@@ -68,7 +68,7 @@ export class Trio {
   /** A member is started by this; it waits for the others. */
   add(id: NodeId, kept: Partial<Pick<Member, 'store' | 'disk' | 'machine'>> = {}): Member {
     const fake = fakePorts()
-    const disk = kept.disk ?? new MemoryDisk()
+    const disk = kept.disk ?? new SimDisk()
     const store = kept.store ?? new FakeLogStore()
     const machine = kept.machine ?? new RecordingMachine()
     let draws = id

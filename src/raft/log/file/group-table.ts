@@ -3,17 +3,7 @@
 // table, the same way when they are written and when they are recovered, so the two cannot differ.
 import { assert, must } from '#base/assert'
 import { readUint64 } from '#base/bytes'
-import {
-  CONF_NONE,
-  type ConfState,
-  type GroupId,
-  type HardState,
-  INDEX_NONE,
-  type LogIndex,
-  type LogStart,
-  NODE_NONE,
-  type Term,
-} from '../../core/message.ts'
+import { type ConfState, type GroupId, HARD_STATE_NONE, type LogIndex, type LogStart, START_NONE, type Term } from '../../core/message.ts'
 import type { GroupWrite, LogPressure, RecoveredGroup } from '../../log-store.ts'
 import { CONF_FIXED_BYTES, entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
 import { GroupEntries } from './group-entries.ts'
@@ -22,9 +12,6 @@ import { decodeIndex, encodeIndex } from './segment-index.ts'
 
 /** A group without what only the files have. */
 export type RecoveredLog = Omit<RecoveredGroup, 'confEntries'>
-
-const HARD_STATE_NONE: HardState = Object.freeze({ term: 0, vote: NODE_NONE, commit: INDEX_NONE })
-const START_NONE: LogStart = Object.freeze({ index: INDEX_NONE, term: 0, conf: CONF_NONE })
 
 export class GroupLog {
   readonly group: GroupId
