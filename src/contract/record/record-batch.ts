@@ -5,10 +5,10 @@
 //   header  := magic u32 | length u32 | crc32c u32 | base position u64 | append time u64 | term u64          set by the leader: the last three
 //              version u8 | flags u8 | topic count u16 | record count u32 | records length u32               48 bytes
 //   record  := length u32 | topic u16 | attributes u16 | position delta u32 | publisher u64                  20 bytes
-//              [expiry u64] [sequence u32] [headers length u32, headers] payload
+//              [expiry u64] [sequence u32] [headers length u32, headers] [key length u16, key] payload
 //   topics  := (length u16, UTF-8)*
 //
-//   flags   := bit 0: a record enters the retained view | bit 1: a record has a sequence | bits 4-5: highest QoS
+//   flags   := bit 0: a record enters the retained view | bit 1: a record has a sequence | bit 2: a record has a key | bits 4-5: highest QoS
 //
 // The CRC covers everything from `version` on: what the ingress broker wrote. All integers are big-endian; `length` counts
 // from the start of its own structure. `topic` is an index into the batch's own topics.
@@ -44,6 +44,7 @@ const AT = {
 export const BATCH_FLAG = {
   retained: 0x01,
   sequences: 0x02,
+  keys: 0x04,
   /** The two bits from here are the highest QoS. */
   qosShift: 4,
 } as const
@@ -57,24 +58,15 @@ export const ATTRIBUTE = {
   /** Carries a sequence (MQTT: packet id) that its log remembers until it is released (D14). */
   sequence: 0x0010,
   headers: 0x0020,
+  /** Has a key: what the record is about, by which it can be found among those of its topic. */
+  key: 0x0040,
 } as const
+
+/** Longest key of a record: the width of its length. */
+export const KEY_BYTES_MAX = 0xffff
 
 /** Nobody: the publisher of messages the server itself makes. */
 export const PUBLISHER_NONE = 0
-
-export interface RecordFields {
-  readonly qos: number
-  readonly retain: boolean
-  /** Session uid of the publisher. */
-  readonly publisher: number
-  /** Absolute deadline in ms since 1970; 0 for none. */
-  readonly expiryMs: number
-  /** Sequence to deduplicate by; -1 for none. */
-  readonly sequence: number
-  /** Encoded headers of the protocol, opaque here. Empty for none. */
-  readonly headers: Buffer
-  readonly payload: Buffer
-}
 
 /** An encoded batch. Immutable but for the three fields that the leader sets when it appends. */
 export class RecordBatch {
@@ -109,6 +101,11 @@ export class RecordBatch {
   /** Whether a record of it has a sequence. */
   get hasSequences(): boolean {
     return ((this.bytes[AT.flags] as number) & BATCH_FLAG.sequences) !== 0
+  }
+
+  /** Whether a record of it has a key. */
+  get hasKeys(): boolean {
+    return ((this.bytes[AT.flags] as number) & BATCH_FLAG.keys) !== 0
   }
 
   /** Highest QoS among its records. */
@@ -178,6 +175,9 @@ export class RecordCursor {
   sequence = -1
   headersStart = 0
   headersEnd = 0
+  /** Its key; equal for none. An empty key is one too: `attributes` tells. */
+  keyStart = 0
+  keyEnd = 0
   payloadStart = 0
 
   reset(batch: RecordBatch): void {
@@ -213,7 +213,7 @@ export class RecordCursor {
     this.expiryMs = 0
     this.sequence = -1
     if ((attributes & ~(ATTRIBUTE.qosMask | ATTRIBUTE.retain)) !== 0) body = this.#readOptional(body, attributes)
-    else this.headersStart = this.headersEnd = body
+    else this.headersStart = this.headersEnd = this.keyStart = this.keyEnd = body
     if (body > this.end) throw damaged('the fields of a record run past its end')
     this.payloadStart = body
     return true
@@ -235,7 +235,12 @@ export class RecordCursor {
       this.headersStart = at + 4
       at += 4 + bytes.readUInt32BE(at)
     }
-    this.headersEnd = at
+    this.headersEnd = this.keyStart = at
+    if (attributes & ATTRIBUTE.key) {
+      this.keyStart = at + 2
+      at += 2 + bytes.readUInt16BE(at)
+    }
+    this.keyEnd = at
     return at
   }
 }
@@ -278,7 +283,10 @@ export class RecordBatchBuilder {
     return this.#topics.push(name) - 1
   }
 
-  /** Appends a record whose payload is `source[start, end)`. Returns its index in the batch. `delta` is given only when records are copied with gaps. */
+  /**
+   * Appends a record whose payload is `source[start, end)`. Returns its index in the batch. `delta` is given only when records are copied with gaps, `key` is of
+   * at most KEY_BYTES_MAX bytes and written only when the attributes say so.
+   */
   append(
     topic: number,
     attributes: number,
@@ -290,6 +298,7 @@ export class RecordBatchBuilder {
     start: number,
     end: number,
     delta = this.#recordCount,
+    key = EMPTY,
   ): number {
     const payload = end - start
     const optional = attributes & ~(ATTRIBUTE.qosMask | ATTRIBUTE.retain)
@@ -300,7 +309,8 @@ export class RecordBatchBuilder {
         ? 0
         : (optional & ATTRIBUTE.expiry ? 8 : 0) +
           (optional & ATTRIBUTE.sequence ? 4 : 0) +
-          (optional & ATTRIBUTE.headers ? 4 + headers.length : 0))
+          (optional & ATTRIBUTE.headers ? 4 + headers.length : 0) +
+          (optional & ATTRIBUTE.key ? 2 + key.length : 0))
     const bytes = this.#room(length)
     let at = this.#at
     bytes.writeUInt32BE(length, at)
@@ -310,7 +320,7 @@ export class RecordBatchBuilder {
     bytes.writeUInt32BE(Math.floor(publisher / 0x1_0000_0000), at + 12)
     bytes.writeUInt32BE(publisher >>> 0, at + 16)
     at += RECORD_HEADER_BYTES
-    if (optional !== 0) at = writeOptional(bytes, at, optional, expiryMs, sequence, headers)
+    if (optional !== 0) at = writeOptional(bytes, at, optional, expiryMs, sequence, headers, key)
     if (payload < 64) for (let from = start; from < end; from++) bytes[at++] = source[from] as number
     else {
       source.copy(bytes, at, start, end)
@@ -366,6 +376,7 @@ export class RecordBatchBuilder {
     bytes[AT.flags] =
       (this.#attributes & ATTRIBUTE.retain ? BATCH_FLAG.retained : 0) |
       (this.#attributes & ATTRIBUTE.sequence ? BATCH_FLAG.sequences : 0) |
+      (this.#attributes & ATTRIBUTE.key ? BATCH_FLAG.keys : 0) |
       (this.#qosMax << BATCH_FLAG.qosShift)
     bytes.writeUInt16BE(this.#topics.length, AT.topicCount)
     bytes.writeUInt32BE(this.#recordCount, AT.recordCount)
@@ -404,7 +415,15 @@ function ownCopy(bytes: Buffer, size: number): Buffer {
   return copy
 }
 
-function writeOptional(bytes: Buffer, from: number, optional: number, expiryMs: number, sequence: number, headers: Buffer): number {
+function writeOptional(
+  bytes: Buffer,
+  from: number,
+  optional: number,
+  expiryMs: number,
+  sequence: number,
+  headers: Buffer,
+  key: Buffer,
+): number {
   let at = from
   if (optional & ATTRIBUTE.expiry) {
     writeUint64(bytes, expiryMs, at)
@@ -418,6 +437,11 @@ function writeOptional(bytes: Buffer, from: number, optional: number, expiryMs: 
     bytes.writeUInt32BE(headers.length, at)
     headers.copy(bytes, at + 4)
     at += 4 + headers.length
+  }
+  if (optional & ATTRIBUTE.key) {
+    bytes.writeUInt16BE(key.length, at)
+    key.copy(bytes, at + 2)
+    at += 2 + key.length
   }
   return at
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
-import { ATTRIBUTE, BATCH_TOPICS_MAX, RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
+import { ATTRIBUTE, BATCH_TOPICS_MAX, KEY_BYTES_MAX, RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
 
 const NO_HEADERS = Buffer.alloc(0)
 
@@ -61,6 +61,38 @@ test('a batch gives back what was put into it, after parsing too', () => {
   const parsed = RecordBatch.parse(Buffer.from(batch.bytes))
   assert.deepEqual(contents(parsed), expected)
   assert.equal(parsed.appendTimeMs, 1_700_000_000_000)
+})
+
+test('records with and without a key lie side by side, and a copied record keeps its key', () => {
+  const key = ATTRIBUTE.key
+  const builder = new RecordBatchBuilder()
+  const topic = builder.topic('orders')
+  const payload = Buffer.from('paid')
+  builder.append(topic, 1 | key | ATTRIBUTE.headers, 1, 0, -1, Buffer.from('hd'), payload, 0, 4, 0, Buffer.from('order-7'))
+  builder.append(topic, 1, 1, 0, -1, NO_HEADERS, payload, 0, 4)
+  builder.append(topic, 1 | key, 1, 0, -1, NO_HEADERS, payload, 0, 4, 2, Buffer.alloc(0))
+  builder.append(topic, 1 | key, 1, 0, -1, NO_HEADERS, payload, 0, 4, 3, Buffer.alloc(KEY_BYTES_MAX, 'k'))
+  const batch = RecordBatch.parse(builder.build().bytes)
+  const keysOf = (of: RecordBatch): (string | undefined)[] => {
+    const keys: (string | undefined)[] = []
+    const cursor = new RecordCursor()
+    cursor.reset(of)
+    while (cursor.next()) {
+      assert.equal(of.bytes.toString('latin1', cursor.payloadStart, cursor.end), 'paid')
+      keys.push((cursor.attributes & key) === 0 ? undefined : of.bytes.toString('latin1', cursor.keyStart, cursor.keyEnd))
+    }
+    return keys
+  }
+  assert.deepEqual(keysOf(batch), ['order-7', undefined, '', 'k'.repeat(KEY_BYTES_MAX)])
+  assert.ok(batch.hasKeys)
+  assert.equal(sample().hasKeys, false)
+  const cursor = new RecordCursor()
+  cursor.reset(batch)
+  cursor.next()
+  builder.copy(batch, cursor, builder.topic('orders'), 0)
+  const copied = builder.build()
+  assert.deepEqual(keysOf(copied), ['order-7'])
+  assert.ok(copied.hasKeys)
 })
 
 test('L30 a batch with any bit of its content flipped, or cut short, is refused', () => {
