@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line of the server.
 
+import { type CtlParsing, parseCtl } from '#cli'
+
 export interface ConfigOptions {
   /** Path of the configuration file; undefined for none. */
   readonly file: string | undefined
@@ -17,8 +19,10 @@ export type Command =
   | { readonly kind: 'version' | 'help' }
   | { readonly kind: 'hash-password'; readonly form: PasswordForm }
   | { readonly kind: 'misused'; readonly problem: string }
+  | CtlParsing
 
 export const HELP = `Usage: robustmq [--config FILE] [--set section.key=value]...
+       robustmq ctl cluster COMMAND     administers a cluster that runs; robustmq ctl --help says how
 
   --config FILE            read the configuration from FILE; without it every key has its default
   --set section.key=value  set a key; wins over the environment (ROBUSTMQ_<SECTION>__<KEY>) and the file; may be repeated
@@ -33,6 +37,7 @@ Exit codes: 0 clean stop, 1 failure, 2 wrong usage or configuration.
 `
 
 export function parseArguments(words: readonly string[]): Command {
+  if (words[0] === 'ctl') return parseCtl(words.slice(1))
   let kind: 'run' | 'check' | 'print-config' = 'run'
   let file: string | undefined
   const settings: string[] = []

@@ -5,22 +5,26 @@ import type { Config } from '#base/config/schema'
 import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
-import type { MetaClient } from '#contract/client/meta-client'
 import type { RpcServer } from '#contract/client/rpc'
-import { EngineService, type SegmentStore, topicLimits } from '#engine'
+import { type EngineMeta, EngineService, type EntryReader, type SegmentStore, topicLimits } from '#engine'
 import {
   ADMIN_SERVICE,
+  type AddressBook,
   type AdministeredGroup,
   AdminService,
   AppliedSignal,
   createMetaMachine,
   KV_SERVICE,
   kvRpcService,
+  MemberDirectory,
   type MetaGroupKind,
   MetaService,
 } from '#meta'
 import { type FileLogOptions, FileLogStore, type LogStore, MemoryLogStore, type RaftGroup, RaftHost, type RaftHostLimits } from '#raft'
 import { createAdminApp, HttpServer, type MetricsSource } from '#server'
+import { TopicSettings } from '#storage'
+import { IndependentGroups } from './independent-groups.ts'
+import { scrubbedPlaces } from './scrubbed-places.ts'
 
 /** What the admin server shows of the node that it is a part of. */
 export interface NodeView {
@@ -43,6 +47,8 @@ export interface ClusterParts {
   /** Serves what other nodes call. Starts before what it serves. */
   readonly server: Component & RpcServer
   readonly transport: PeerTransport
+  /** Keeps the addresses of the members. Without one a node that starts knows those of its configuration. */
+  readonly book?: AddressBook
   /** In place of the bounds of consensus and its log that production has: the simulator reaches small ones in a short run. */
   readonly bounds?: { readonly host: Partial<RaftHostLimits>; readonly wal: Omit<FileLogOptions, 'directory'> }
 }
@@ -58,6 +64,7 @@ export function composeNode(ports: Ports, config: Config, view: NodeView, cluste
     {
       nodeId: config.nodeId,
       walBytesMax: config.engine.walBytes,
+      ...(cluster === undefined && { lateGroupsFrom: GROUP.log }),
       tickMs: heartbeatInterval,
       timing: { heartbeatTicks: 1, electionTicks: Math.ceil(electionTimeout / heartbeatInterval) },
       ...cluster?.bounds?.host,
@@ -65,10 +72,15 @@ export function composeNode(ports: Ports, config: Config, view: NodeView, cluste
     cluster?.transport,
   )
   const server = composeServer(ports, config, view)
-  if (cluster !== undefined) return [...server, cluster.server, host, composeSharedMeta(ports, config, host, cluster)]
+  if (cluster !== undefined) return [...server, cluster.server, host, ...composeSharedMeta(ports, config, host, cluster)]
   const meta = composeMeta(ports, config, host).service
   const engine = composeEngine(ports, config, host, meta, segments)
-  return [...server, host, meta, engine, new Broker(ports, config, meta, engine)]
+  const broker = new Broker(ports, config, meta, engine)
+  const topics = new TopicSettings(meta.topicSettings, ports.logger, config.topic, [
+    (topics) => engine.setTopicLimits(topicLimits(topics)),
+    (topics) => broker.setTopics(topics),
+  ])
+  return [...server, host, meta, topics, engine, broker]
 }
 
 /** The common server layer. It starts first, so that health can be asked while the rest starts. */
@@ -80,15 +92,14 @@ function composeServer({ clock, logger }: Ports, config: Config, view: NodeView)
 }
 
 /** Metadata that several nodes hold, and that others may ask for. */
-function composeSharedMeta(ports: Ports, config: Config, host: RaftHost, { server, transport }: ClusterParts): MetaService {
-  const others = config.metaAddrs.filter(({ node }) => node !== config.nodeId)
-  transport.setPeers(new Map(others.map(({ node, address }) => [node, address])))
-  const founders = config.join ? others : config.metaAddrs
-  const voters = founders.map(({ node }) => node)
-  const { service, groups } = composeMeta(ports, config, host, voters)
+function composeSharedMeta(ports: Ports, config: Config, host: RaftHost, { server, transport, book }: ClusterParts): readonly Component[] {
+  const { metaAddrs, nodeId, join } = config
+  const founders = metaAddrs.map(({ node }) => node).filter((node) => !join || node !== nodeId)
+  const { service, metadata, groups } = composeMeta(ports, config, host, founders)
   server.register(KV_SERVICE, kvRpcService(service.kv))
-  server.register(ADMIN_SERVICE, new AdminService(groups.map(administered)).rpcService())
-  return service
+  server.register(ADMIN_SERVICE, new AdminService(groups.map(administered), service.members).rpcService())
+  const members = (): readonly number[] => membersOf(metadata.group)
+  return [service, new MemberDirectory(ports, config, service, { book, transport, signal: metadata.signal, members })]
 }
 
 /** `voters`: the nodes that new groups begin on; this one alone when there are none. */
@@ -97,7 +108,7 @@ function composeMeta(
   config: Config,
   host: RaftHost,
   voters?: readonly number[],
-): { service: MetaService; groups: readonly RaftGroup[] } {
+): { service: MetaService; metadata: SignalledGroup; groups: readonly RaftGroup[] } {
   const createGroups = (kind: MetaGroupKind, count: number): readonly SignalledGroup[] =>
     Array.from({ length: count }, (_, ordinal) => {
       const id = GROUP[kind] + ordinal
@@ -112,10 +123,10 @@ function composeMeta(
     metadata: metadata.group,
     offset: offset.map(({ group }) => group),
     data: data.map(({ group }) => group),
-    signals: { metadata: metadata.signal, data: data.map(({ signal }) => signal) },
+    signals: { metadata: metadata.signal, offset: offset.map(({ signal }) => signal), data: data.map(({ signal }) => signal) },
     ...(voters && { members: () => membersOf(metadata.group) }),
   })
-  return { service, groups: [metadata, ...offset, ...data].map(({ group }) => group) }
+  return { service, metadata, groups: [metadata, ...offset, ...data].map(({ group }) => group) }
 }
 
 interface SignalledGroup {
@@ -150,14 +161,25 @@ const segmentStore = (host: RaftHost, segments: LogStore): SegmentStore => ({
   reclaim: () => host.reclaimRetained(),
 })
 
-function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: MetaClient, segments: LogStore): EngineService {
-  const { stripes, memoryBytes, tailBytes, scrubRate, retention } = config.engine
-  const limits = { maxAgeMs: retention.maxAge, maxBytes: retention.maxBytes, topics: topicLimits(config.topic) }
-  const options = { stripes, memoryBytes, tailBytes, scrubRate, retention: limits }
-  const engine = new EngineService(ports, options, meta, segmentStore(host, segments))
+/** Meta is anything that keeps retained values and the catalogue of logs: the simulator judges the engine alone. */
+export function composeEngine(ports: Ports, config: Config, host: RaftHost, meta: EngineMeta, segments: LogStore): EngineService {
+  const { stripes, memoryBytes, tailBytes, scrubRate, segmentBytes, independentLogsMax, retention } = config.engine
+  const limits = {
+    maxAgeMs: retention.maxAge,
+    maxBytes: retention.maxBytes,
+    intervalMs: retention.checkInterval,
+    topics: topicLimits(config.topic),
+  }
+  const scrubbed = scrubbedPlaces(host, GROUP.log)
+  const options = { stripes, memoryBytes, tailBytes, scrubRate, scrubbed, independentLogsMax, retention: limits }
+  const groups = new IndependentGroups(host, ports, { firstGroup: GROUP.log, segmentBytes })
+  const engine = new EngineService(ports, options, meta, segmentStore(host, segments), groups)
   for (const { id, storage, machine } of engine.machines()) {
     const group = GROUP.log + id
-    const entries = { read: (from: number, to: number, bytesMax: number) => segments.read(group, from, to, bytesMax) }
+    const entries: EntryReader = {
+      read: (from, to, bytesMax) => segments.read(group, from, to, bytesMax),
+      readPieces: (pieces) => segments.readPieces(group, pieces),
+    }
     engine.connect(id, host.createGroup({ id: group, machine, store: STORE_OF[storage] }), entries)
   }
   return engine

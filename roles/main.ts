@@ -7,11 +7,13 @@ import { renderEffective } from '#base/config/render'
 import type { Config } from '#base/config/schema'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import { CTL_USAGE, type CtlCommand } from '#cli'
 import { type Command, type ConfigOptions, HELP, parseArguments } from './arguments.ts'
 import { openClusterGrpc } from './cluster-grpc.ts'
 import { composeNode } from './compose.ts'
 import { type ConfigReading, readConfig } from './configuration.ts'
 import { CrashPath, lastWords } from './crash-path.ts'
+import { runOperatorCommand } from './ctl.ts'
 import { hashPassword } from './hash-password.ts'
 import { Node } from './node.ts'
 import { type EarlyPorts, logComponent, openEarlyPorts, openPorts, type RealPorts, storeComponent } from './ports.ts'
@@ -37,6 +39,15 @@ async function main(command: Command): Promise<void> {
     case 'misused':
       say(`${command.problem}; robustmq --help shows the options`)
       return process.exit(EXIT.usage)
+    case 'ctl':
+      return process.exit((await administer(command)) ? EXIT.clean : EXIT.failure)
+    case 'ctl-misused':
+      say(command.problem)
+      process.stderr.write(CTL_USAGE)
+      return process.exit(EXIT.usage)
+    case 'ctl-help':
+      process.stdout.write(CTL_USAGE)
+      return process.exit(EXIT.clean)
     case 'help':
       process.stdout.write(HELP)
       return process.exit(EXIT.clean)
@@ -73,6 +84,20 @@ function load(options: ConfigOptions): LoadedConfig {
 
 function read(options: ConfigOptions): ConfigReading {
   return readConfig(options, { environment: process.env, readFile: (name) => readFileSync(name, 'utf8') })
+}
+
+async function administer(command: CtlCommand): Promise<boolean> {
+  const { config } = load(command.options)
+  try {
+    return await runOperatorCommand(command, config, {
+      out: (text) => process.stdout.write(text),
+      err: (text) => process.stderr.write(text),
+    })
+  } catch (error) {
+    if (!isPlatformError(error, ERROR_CODES.configInvalid)) throw error
+    say(error.message)
+    return process.exit(EXIT.usage)
+  }
 }
 
 async function run(options: ConfigOptions, loaded: LoadedConfig): Promise<void> {

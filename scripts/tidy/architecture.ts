@@ -40,7 +40,12 @@ export interface Part {
 export const PARTS: Readonly<Record<string, readonly Part[]>> = {
   raft: [
     { part: 'index.ts', mayImport: ['*'] },
-    { part: 'host', mayImport: ['group', 'peer/', '', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    {
+      part: 'host',
+      mayImport: ['late-groups', 'lane', 'group', 'peer/', '', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'],
+    },
+    { part: 'late-groups', mayImport: ['lane', 'group', '', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
+    { part: 'lane', mayImport: ['group', '', 'core/message.ts', 'log-store.ts'] },
     { part: 'group', mayImport: ['peer/', '', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
     { part: 'peer/', mayImport: ['', 'wire/', 'core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },
     { part: '', mayImport: ['core/', 'core/message.ts', 'log-store.ts', 'state-machine.ts'] },

@@ -9,6 +9,11 @@ export const joinAddress = (host: string, port: number): string => (host.include
 /** The host of a joined address: '192.0.2.1', or '::1'. Of what is none, ''. */
 export const hostOf = (address: string): string => address.slice(0, Math.max(address.lastIndexOf(':'), 0)).replace(/^\[(.*)\]$/, '$1')
 
+const NODE_ADDRESS = /^([\w.-]{1,253}|\[[\da-fA-F:.]+\]):([1-9]\d{0,4})$/
+
+/** Whether it is a host and a port, as nodes are reached at. */
+export const isNodeAddress = (address: string): boolean => Number(NODE_ADDRESS.exec(address)?.[2]) <= 65535
+
 /** Whether only this machine can reach a listener on `host`. Any other name may be an address of the outside. */
 export const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 

@@ -10,7 +10,7 @@ import type { Ports } from '#base/port/ports'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { ShareClient } from '#contract/client/share-client'
 import type { BrokerIdentity } from '#contract/record/session'
-import type { ShardStore } from '#storage'
+import type { ShardStore, TopicPolicy } from '#storage'
 import { composeBroker, type OwnedContext, settingsOf } from './compose.ts'
 import { reviewAll } from './handler/mqtt/access-review.ts'
 import { Connection } from './handler/mqtt/connection.ts'
@@ -79,10 +79,14 @@ export class Broker implements Component {
     await this.#acceptor.start()
   }
 
+  /** Settings of topics: in force at once, for what is published from now on. */
+  setTopics(topics: readonly TopicPolicy[]): void {
+    this.#context.router.setTopics(topics)
+  }
+
   async reload(config: Config): Promise<void> {
-    const { router, security, clock, delayed, rewriter, autoSubscriber } = this.#context
+    const { security, clock, delayed, rewriter, autoSubscriber } = this.#context
     this.#context.config = settingsOf(config)
-    router.setTopics(config.topic)
     delayed.setLimits(config.mqtt)
     rewriter.setRules(config.mqtt.rewrite)
     autoSubscriber.setRules(config.mqtt.autoSubscribe)

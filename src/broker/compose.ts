@@ -14,6 +14,7 @@ import { AutoSubscriber } from './message/auto-subscribe.ts'
 import { AwaySessions } from './message/away-sessions.ts'
 import { CursorSaver } from './message/cursor-saver.ts'
 import { DelayedMessages } from './message/delayed.ts'
+import { durableLogsOf } from './message/durable-logs.ts'
 import { FeedTurns } from './message/feed-turns.ts'
 import { Publisher } from './message/publish.ts'
 import { RetainedQuota } from './message/retained-quota.ts'
@@ -118,18 +119,18 @@ function composePublishing(
   { context }: BrokerAnswers,
 ): Inward {
   const { clock } = ports
-  const { defaultStorage } = config.engine
+  const { defaultStorage, defaultModel } = config.engine
   const { enable, storeQos0 } = config.mqttOfflineMessage
-  const router = new ShardRouter(store, { storage: defaultStorage, offline: enable, storeQos0 }, config.topic)
+  const router = new ShardRouter(store, { storage: defaultStorage, model: defaultModel, offline: enable, storeQos0 }, config.topic)
   const retainedQuota = new RetainedQuota(
     meta,
     () => context().config,
     () => context().metrics.unretained,
     () => clock.realtime(),
   )
-  const publisher = new Publisher(store, clock, retainedQuota)
+  const publisher = new Publisher(store, clock, () => router.placeAgain(), retainedQuota)
   const security = new Security(ports, createSecurityMetrics(ports.metrics), securitySettings(config))
-  const wills = new WillPublisher(publisher, router, store, meta, clock, ({ clientId }, will) =>
+  const wills = new WillPublisher(publisher, router, store, durableLogsOf(store), meta, clock, ({ clientId }, will) =>
     security.mayPublishLater('will', { ...will, clientId }),
   )
   const delayed = new DelayedMessages(meta.delayed, publisher, router, store, ports, logger, config.mqtt, (message) =>
@@ -167,7 +168,7 @@ function composeDelivery(
     banned: () => operation.flapping.banned,
   })
   const saver = new CursorSaver(meta, clock, logger)
-  const durableLogs = new Set(store.logs().flatMap(({ id, storage }) => (storage === 'memory' ? [] : [id])))
+  const durableLogs = durableLogsOf(store)
   const figures = {
     connected: () => sessions.connected,
     sessions: () => sessions.connected + context().away.size,

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // The storage engine, as roles compose it. Others use it through contract/client/engine-client.
+
+export type { ProposalWaiter, Proposer } from './log/append.ts'
 export type { EntryReader } from './log/entry-batches.ts'
 export { isRecordKey } from './log/key-layout.ts'
-export type { DamagedRange } from './log/scrubber.ts'
+export type { DamagedRange, FileScrub, ScrubbedPlaces } from './log/scrubber.ts'
 export type { SegmentPressure, SegmentStore } from './log/segment-retention.ts'
-export type { ProposalWaiter, Proposer } from './log/stripe.ts'
-export { type EngineMachine, type EngineOptions, type EnginePorts, type EngineRetention, EngineService } from './service/engine-service.ts'
+export {
+  type EngineMachine,
+  type EngineMeta,
+  type EngineOptions,
+  type EnginePorts,
+  type EngineRetention,
+  EngineService,
+} from './service/engine-service.ts'
+export type { LogGroups, OpenedGroup } from './service/independent-logs.ts'
 export type { LogReport } from './service/storage-report.ts'
 export { topicLimits } from './service/upkeep.ts'

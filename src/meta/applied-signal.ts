@@ -4,6 +4,18 @@
 
 export class AppliedSignal {
   readonly #listeners = new Set<() => void>()
+  #replacements = 0
+  #isReplacing = false
+
+  /** A snapshot takes the place of the state at this moment: the store shows a part of it. */
+  get isReplacing(): boolean {
+    return this.#isReplacing
+  }
+
+  /** How often that has begun. */
+  get replacements(): number {
+    return this.#replacements
+  }
 
   /** The listener must return at once, and not throw. Gives a function that ends it. */
   listen(listener: () => void): () => void {
@@ -15,5 +27,15 @@ export class AppliedSignal {
 
   raise(): void {
     for (const listener of this.#listeners) listener()
+  }
+
+  beginReplacement(): void {
+    this.#replacements++
+    this.#isReplacing = true
+  }
+
+  endReplacement(): void {
+    this.#isReplacing = false
+    this.raise()
   }
 }

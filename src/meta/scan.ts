@@ -6,7 +6,7 @@ import { type KeyRange, keyAfter } from './codec/key.ts'
 const PAGE_PAIRS = 500
 
 /** Calls `visit` for the pairs of a range in order, until it returns false. Pages are read one after the other: writes may come between them. */
-export async function scanRange(kv: Kv, range: KeyRange, visit: (pair: KvPair) => boolean): Promise<void> {
+export async function scanRange(kv: Pick<Kv, 'scan'>, range: KeyRange, visit: (pair: KvPair) => boolean): Promise<void> {
   let gte = range.gte
   for (;;) {
     const page = await kv.scan({ gte, lt: range.lt, limit: PAGE_PAIRS })

@@ -3,6 +3,7 @@
 import { assert, must } from '#base/assert'
 import { errorOf, type PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import { stepOrEnd } from './amnesia.ts'
 import { Applier } from './applier.ts'
 import { Conditions } from './conditions.ts'
 import type { ConfChange } from './core/conf-change.ts'
@@ -23,7 +24,7 @@ import { GroupPeers, type Leading, type PeerLink } from './peer/group-peers.ts'
 import { Installation } from './peer/installation.ts'
 import type { SnapshotGroup } from './peer/snapshot-exchange.ts'
 import { PendingProposals, type ProposalWaiter } from './pending-proposals.ts'
-import type { GroupStatus, RaftGroup } from './raft-group.ts'
+import { type GroupStatus, NOTHING_KNOWN, type RaftGroup } from './raft-group.ts'
 import { ReadWaiters } from './read-waiters.ts'
 import { type GroupRefusal, groupError, groupRefusal } from './refusal.ts'
 import type { StateMachine } from './state-machine.ts'
@@ -137,7 +138,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
   }
 
   status(): GroupStatus {
-    const { role, term, leader, commit, applied, lastIndex, conf } = this.#restored
+    const { role, term, leader, commit, applied, lastIndex, conf } = this.#core ?? NOTHING_KNOWN
     return { id: this.id, role, term, leader, commit, applied, lastIndex, conf }
   }
 
@@ -223,7 +224,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     const peers = this.#peers
     if (core === undefined || peers === undefined || this.#applier.isHalted) return
     if (message.kind === 'consensus') {
-      core.step(message.message)
+      if (!stepOrEnd(core, message.message, this.#options)) return
       this.#touch(core)
       this.applyCommitted()
       return
@@ -337,9 +338,13 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
     return this.#conditions.until(() => this.#applier.isIdle && ((isWritten() && owesNothing()) || isOver()))
   }
 
-  /** The process is ending: nothing is applied or answered any more. */
-  halt(reason: Error): void {
+  /** The process is ending: nothing is taken, applied or answered any more. */
+  halt(): void {
     this.#applier.halt()
+  }
+
+  /** Whoever waits for something to become true learns why it will not. */
+  fail(reason: Error): void {
     this.#conditions.fail(reason)
   }
 
@@ -362,7 +367,7 @@ export class GroupDriver implements RaftGroup, SnapshotGroup, Leading {
 
   async offered(offer: SnapshotOffer): Promise<void> {
     const core = this.#restored
-    core.step(offer)
+    this.#orCrash(() => core.step(offer))
     this.#touch(core)
     await this.#conditions.until(() => !core.isInstalling && this.#installation?.isBusy !== true)
   }

@@ -7,16 +7,19 @@ import type { Timer } from '#base/port/clock'
 import type { Counter } from '#base/port/metrics'
 import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
+import { replacementOf } from '#base/replacement'
+import { isLoss, recordLoss } from './amnesia.ts'
 import { type GroupId, type LogIndex, type LogStart, NODE_NONE, type NodeId } from './core/message.ts'
 import type { RaftLimits, RaftTiming } from './core/raft-core.ts'
 import { GroupDriver } from './group.ts'
-import { LogReclaimer } from './log-reclaimer.ts'
-import type { LogStore, RecoveredGroup } from './log-store.ts'
+import { Lane } from './lane.ts'
+import { type AddedGroup, type AddGroupOptions, LateGroups } from './late-groups.ts'
+import { registerLogGauges } from './log-gauges.ts'
+import type { GroupWrite, LogDamage, LogScrub, LogStore, Pace, RecoveredGroup } from './log-store.ts'
 import { PeerHub } from './peer/peer-hub.ts'
 import type { RaftGroup } from './raft-group.ts'
 import { beginLogAt, bootstrapWrite, checkFits, newGroup, newReplicatedGroup } from './restore.ts'
 import type { StateMachine } from './state-machine.ts'
-import { WritePipeline } from './write-pipeline.ts'
 
 export type RaftHostPorts = Pick<Ports, 'clock' | 'metrics' | 'logger' | 'crash' | 'probe' | 'random' | 'disk'>
 
@@ -46,6 +49,8 @@ export interface RaftHostOptions extends Partial<RaftHostLimits> {
   /** Time between two ticks of the groups: the leader of each is heard that often. */
   readonly tickMs?: number
   readonly timing?: RaftTiming
+  /** Groups from this one on may be taken up by `addGroup`: that nobody has created them before the start means nothing. */
+  readonly lateGroupsFrom?: GroupId
 }
 
 export interface CreateGroupOptions {
@@ -78,21 +83,18 @@ const WAITING_TICKS = 50
 /** A leader that stops has so many ticks to hand over, and to finish what was asked of it. */
 const FAREWELL_TICKS = 20
 
-/** A log store with what works on it. */
-interface Lane {
-  readonly name: StoreKind
-  readonly store: LogStore
-  readonly pipeline: WritePipeline
-  readonly reclaimer: LogReclaimer
-  readonly groups: Map<GroupId, GroupDriver>
-}
+/** Metrics of all groups with a store of their own have this label. */
+const OWN_LANE = 'own'
 
 export class RaftHost implements Component {
   readonly name = 'raft'
   readonly #ports: RaftHostPorts
   readonly #nodeId: NodeId
   readonly #limits: RaftHostLimits
+  /** Those of the constructor, then those of groups with a store of their own. */
   readonly #lanes: readonly Lane[]
+  readonly #late: LateGroups
+  readonly #lateGroupsFrom: GroupId
   readonly #refused: Counter
   /** Of the groups that have others than this node. */
   readonly #initialVoters = new Map<GroupId, readonly NodeId[]>()
@@ -101,8 +103,6 @@ export class RaftHost implements Component {
   readonly #tickMs: number
   readonly #timing: RaftTiming
   #tickCount = 0
-  /** Closed by `stop`, whatever became of `start`. */
-  readonly #openStores: LogStore[] = []
   #phase: 'new' | 'starting' | 'running' | 'stopped' | 'crashed' = 'new'
   #ticks: Timer | undefined
 
@@ -116,28 +116,62 @@ export class RaftHost implements Component {
       transport === undefined ? undefined : new PeerHub({ nodeId: this.#nodeId, transport, disk: ports.disk, logger: this.#ports.logger })
     this.#limits = { ...DEFAULT_LIMITS, ...options }
     assert(this.#limits.windowBytesMax >= this.#limits.uncommittedBytesMax, 'windowBytesMax counts what uncommittedBytesMax counts')
+    this.#lateGroupsFrom = options.lateGroupsFrom ?? Number.POSITIVE_INFINITY
     const lanes = [this.#lane('durable', stores.durable, this.#limits.walBytesMax)]
     if (stores.retained !== undefined) lanes.push(this.#lane('retained', stores.retained, Number.POSITIVE_INFINITY))
     if (stores.ephemeral !== undefined) lanes.push(this.#lane('ephemeral', stores.ephemeral, this.#limits.memoryLogBytesMax))
     this.#lanes = lanes
+    this.#late = new LateGroups(lanes, {
+      node: this.#nodeId,
+      isRunning: () => this.#phase === 'running',
+      createLane: (store) => this.#lane(OWN_LANE, store, Number.POSITIVE_INFINITY),
+      createDriver: (lane, id, machine) => this.#driver(lane, id, machine, undefined),
+    })
     this.#refused = ports.metrics.counter('robustmq_raft_proposals_refused_total', 'Proposals that were refused, for whatever reason.')
     ports.metrics.gauge('robustmq_raft_groups', 'Raft groups of this node.', () => this.#groups().length)
+    registerLogGauges(ports.metrics, () => this.#lanes)
   }
 
   /** Only before `start`. The group can be used as soon as the host has started; a group that the log store does not know begins empty. */
   createGroup({ id, machine, store, voters }: CreateGroupOptions): RaftGroup {
     assert(this.#phase === 'new', 'groups are created before the host starts')
-    const lane = must(
-      this.#lanes.find(({ name }) => name === store),
-      `the host was given a ${store} log store`,
-    )
+    const lane = this.#laneOf(store)
+    const hub = voters === undefined ? undefined : must(this.#hub, 'a group with other voters has a transport')
+    const group = this.#driver(lane, id, machine, hub)
+    lane.groups.set(id, group)
+    hub?.add(group)
+    if (voters !== undefined) {
+      this.#initialVoters.set(id, voters)
+      this.#measure(group)
+    }
+    return group
+  }
+
+  /** Only while the host runs. Creates a group of which this node is the only voter, or takes up what the log store has of it. */
+  addGroup(options: AddGroupOptions): AddedGroup {
+    return this.#late.add(options)
+  }
+
+  /**
+   * Only while the host runs. Ends a group, if it runs, and drops what the log has of it; resolves when that is durable. A store of its own is closed, and its files are the
+   * caller's to remove. To be called when it is certain that nobody needs the group any more (R50).
+   */
+  removeGroup(id: GroupId): Promise<void> {
+    return this.#late.remove(id)
+  }
+
+  /** Groups that the log stores have and nobody runs. */
+  unclaimedGroups(): readonly GroupId[] {
+    return this.#lanes.flatMap(({ unclaimed }) => [...unclaimed.keys()])
+  }
+
+  #driver(lane: Lane, id: GroupId, machine: StateMachine, hub: PeerHub | undefined): GroupDriver {
     assert(
       this.#groups().every((group) => group.id !== id),
       `group ${id} is created once`,
     )
-    const hub = voters === undefined ? undefined : must(this.#hub, 'a group with other voters has a transport')
     const random = this.#ports.random.stream(`raft ${id}`)
-    const group = new GroupDriver(machine, lane.store, {
+    return new GroupDriver(machine, lane.store, {
       id,
       node: this.#nodeId,
       limits: this.#limits,
@@ -151,13 +185,6 @@ export class RaftHost implements Component {
       onForgetful: (member) => this.#tellForgetful(id, member),
       crash: (reason) => this.#crash(reason),
     })
-    lane.groups.set(id, group)
-    hub?.add(group)
-    if (voters !== undefined) {
-      this.#initialVoters.set(id, voters)
-      this.#measure(group)
-    }
-    return group
   }
 
   /**
@@ -183,6 +210,23 @@ export class RaftHost implements Component {
     await this.#lanes.find(({ name }) => name === 'retained')?.reclaimer.reclaim()
   }
 
+  /** The same of a group with a store of its own. */
+  async reclaimOwn(id: GroupId): Promise<void> {
+    await this.#late.reclaim(id)
+  }
+
+  /** Verifies the files of all logs, one after the other, at a pace (`LogStore.scrub`). */
+  async scrub(pace: Pace): Promise<LogScrub> {
+    const damaged: LogDamage[] = []
+    const verified: LogScrub['verified'][number][] = []
+    for (const lane of [...this.#lanes]) {
+      const found = await lane.scrub(pace)
+      damaged.push(...found.damaged)
+      verified.push(...found.verified)
+    }
+    return { damaged, verified }
+  }
+
   /** Lets a `start` that waits for other nodes end, by a rejection. */
   interrupt(): void {
     for (const group of this.#groups()) group.refuse()
@@ -194,45 +238,49 @@ export class RaftHost implements Component {
     const started = this.#phase === 'running'
     this.#phase = 'stopped'
     for (const group of this.#groups()) group.refuse()
-    for (const { reclaimer } of this.#lanes) await reclaimer.stop()
+    await this.#late.settled()
+    await Promise.all(this.#lanes.map(({ reclaimer }) => reclaimer.stop()))
     if (started) await Promise.all(this.#groups().map((group) => group.handOver(FAREWELL_TICKS)))
     if (started) await Promise.all(this.#groups().map((group) => group.settled(FAREWELL_TICKS)))
     this.#ticks?.cancel()
     this.#ticks = undefined
     await this.#hub?.stop()
-    for (const { pipeline } of this.#lanes) await pipeline.stop()
-    for (const group of this.#groups()) await group.quiet()
-    if (started) for (const group of this.#groups()) await group.machine.persist()
-    for (const store of this.#openStores) await store.close()
+    await Promise.all(this.#lanes.map(({ pipeline }) => pipeline.stop()))
+    await Promise.all(this.#groups().map((group) => group.quiet()))
+    if (started) await Promise.all(this.#groups().map((group) => group.machine.persist()))
+    await Promise.all(this.#lanes.map((lane) => lane.close()))
   }
 
   unready(): string | undefined {
     if (this.#phase !== 'running') return `raft is ${this.#phase}`
-    const leaderless = this.#groups().filter((group) => group.status().leader === NODE_NONE)
+    const leaderless = this.#groups().filter((group) => group.status().leader === NODE_NONE && !this.#late.isChanging(group.id))
     return leaderless.length === 0 ? undefined : `no leader is known for raft groups ${leaderless.map(({ id }) => id).join(', ')}`
   }
 
-  #lane(name: StoreKind, store: LogStore, bytesMax: number): Lane {
-    const { clock, metrics, logger, probe } = this.#ports
-    const groups = new Map<GroupId, GroupDriver>()
-    const crash = (reason: Error): void => this.#crash(reason)
-    const reclaimer = new LogReclaimer(store, logger, probe, { bytesMax, group: (id) => groups.get(id), crash })
-    const onWritten = (bytes: number): void => reclaimer.onWritten(bytes)
-    const pipeline = new WritePipeline(store, clock, metrics, { name, writeBytesMax: this.#limits.writeBytesMax, onWritten, crash })
-    return { name, store, pipeline, reclaimer, groups }
+  #lane(name: string, store: LogStore, bytesMax: number): Lane {
+    const { writeBytesMax } = this.#limits
+    return new Lane(store, this.#ports, { name, bytesMax, writeBytesMax, crash: (reason) => this.#crash(reason) })
   }
 
-  async #restore({ name, store, groups }: Lane, installed: ReadonlyMap<GroupId, LogStart>): Promise<void> {
-    const known = new Map<GroupId, RecoveredGroup>()
-    for (const recovered of await store.open()) known.set(recovered.group, recovered)
-    this.#openStores.push(store)
-    const unused = [...known.keys()].filter((id) => !groups.has(id))
+  #laneOf(kind: StoreKind): Lane {
+    return must(
+      this.#lanes.find(({ name }) => name === kind),
+      `the host was given a ${kind} log store`,
+    )
+  }
+
+  async #restore(lane: Lane, installed: ReadonlyMap<GroupId, LogStart>): Promise<void> {
+    const { name, store, groups, unclaimed } = lane
+    await lane.open()
+    const unused = [...unclaimed.keys()].filter((id) => !groups.has(id) && id < this.#lateGroupsFrom)
     if (unused.length > 0) {
       this.#ports.logger.log('warn', 'the log has groups that this node does not run; they are kept', { groups: unused.join(' ') })
     }
     const restored: { group: GroupDriver; recovered: RecoveredGroup; applied: LogIndex }[] = []
+    const begun: GroupWrite[] = []
     for (const [id, group] of groups) {
-      let recovered = known.get(id) ?? this.#newGroup(id)
+      const known = lane.claim(id)
+      let recovered = known ?? this.#newGroup(id)
       const start = installed.get(id)
       if (start !== undefined) {
         recovered = await beginLogAt(start, recovered, store)
@@ -241,8 +289,8 @@ export class RaftHost implements Component {
       const applied = await group.machine.open()
       checkFits(recovered, applied)
       restored.push({ group, recovered, applied })
+      if (known === undefined) begun.push(bootstrapWrite(recovered))
     }
-    const begun = restored.filter(({ group }) => !known.has(group.id)).map(({ recovered }) => bootstrapWrite(recovered))
     if (begun.length > 0) await store.write(begun, { sync: true })
     for (const { group, recovered, applied } of restored) group.restore(recovered, applied)
     this.#ports.logger.log('info', 'restored groups', { store: name, groups: restored.length, begun: begun.length })
@@ -284,8 +332,7 @@ export class RaftHost implements Component {
   }
 
   #tellForgetful(group: GroupId, node: NodeId): void {
-    const remedy =
-      'remove the member from the cluster and add it again as a new node, with a node_id that was never used and an empty data_path'
+    const remedy = replacementOf(node)
     this.#ports.logger.log('error', 'a member has lost entries that it had acknowledged, and is not counted any more', {
       group,
       node,
@@ -315,7 +362,12 @@ export class RaftHost implements Component {
     this.#phase = 'crashed'
     this.#ticks?.cancel()
     for (const { pipeline } of this.#lanes) pipeline.halt()
-    for (const group of this.#groups()) group.halt(reason)
-    this.#ports.crash(reason)
+    for (const group of this.#groups()) group.halt()
+    const end = (): void => {
+      for (const group of this.#groups()) group.fail(reason)
+      this.#ports.crash(reason)
+    }
+    if (isLoss(reason)) void recordLoss(this.#ports.disk, this.#ports.logger, reason).then(end)
+    else end()
   }
 }

@@ -12,10 +12,11 @@ export {
   type RaftHostStores,
   type StoreKind,
 } from './host.ts'
+export type { AddedGroup, AddGroupOptions } from './late-groups.ts'
+export { BoundedDisk } from './log/bounded-disk.ts'
 export { type FileLogOptions, FileLogStore } from './log/file/file-log-store.ts'
-export type { LogDamage } from './log/file/scrub.ts'
 export { MemoryLogStore } from './log/memory/memory-log-store.ts'
-export type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from './log-store.ts'
+export type { EntryPiece, GroupWrite, LogDamage, LogPressure, LogScrub, LogStore, Pace, RecoveredGroup } from './log-store.ts'
 export type { ProposalWaiter } from './pending-proposals.ts'
 export type { GroupStatus, RaftGroup } from './raft-group.ts'
 export type { InstalledSnapshot, StateMachine, StateSnapshot } from './state-machine.ts'

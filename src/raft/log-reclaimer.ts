@@ -64,6 +64,11 @@ export class LogReclaimer {
     await this.#running
   }
 
+  /** Resolves when what was begun is done: then no group is compacting that `group` does not give any more. */
+  async idle(): Promise<void> {
+    await this.#running
+  }
+
   /** Begins nothing new; resolves when what was begun is done. */
   async stop(): Promise<void> {
     this.#stopped = true

@@ -2,7 +2,7 @@
 // A replicated group as the other layers see it.
 import type { ConfChange } from './core/conf-change.ts'
 import type { Role } from './core/election.ts'
-import type { ConfState, GroupId, LogIndex, NodeId, Term } from './core/message.ts'
+import { type ConfState, type GroupId, type LogIndex, NODE_NONE, type NodeId, TERM_NONE, type Term } from './core/message.ts'
 import type { ProposalWaiter } from './pending-proposals.ts'
 
 /** What a replica knows about its group. */
@@ -17,6 +17,17 @@ export interface GroupStatus {
   readonly lastIndex: LogIndex
   readonly conf: ConfState
 }
+
+/** By a replica that is not restored. */
+export const NOTHING_KNOWN: Omit<GroupStatus, 'id'> = Object.freeze({
+  role: 'follower',
+  term: TERM_NONE,
+  leader: NODE_NONE,
+  commit: 0,
+  applied: 0,
+  lastIndex: 0,
+  conf: Object.freeze({ voters: [], learners: [], outgoing: [], learnersNext: [] }),
+})
 
 /** A replicated group, for those who write to it and read from it. Any replica may be asked: it passes on what only the leader can do. */
 export interface RaftGroup {

@@ -19,7 +19,8 @@ import {
 import type { GroupWrite, LogStore, RecoveredGroup } from './log-store.ts'
 
 const REMEDY =
-  'Restore the data directory from a copy in which log and state are of the same moment, or remove it to begin anew and lose its content.'
+  'Restore the data directory from a copy in which log and state are of the same moment, or remove it to begin anew and lose its content. ' +
+  'One of several nodes is replaced by a new one instead.'
 
 const FIRST_TERM: Term = 1
 

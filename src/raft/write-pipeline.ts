@@ -29,6 +29,11 @@ export interface WritePipelineOptions {
   readonly crash: (reason: Error) => void
 }
 
+interface SingleWrite {
+  readonly write: GroupWrite
+  readonly done: () => void
+}
+
 const DURATION_BUCKETS_SECONDS = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 const SIZE_BUCKETS_BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216]
 const COUNT_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -43,6 +48,8 @@ export class WritePipeline {
   /** In order of arrival, so that no group waits behind another that keeps coming back. */
   readonly #dirty = new Set<WritingGroup>()
   #state: 'idle' | 'scheduled' | 'writing' | 'halted' = 'idle'
+  /** What no group collects, to go with the next write. */
+  #singles: SingleWrite[] = []
   /** Waits for the write under way. */
   #stopped: (() => void) | undefined
 
@@ -69,9 +76,15 @@ export class WritePipeline {
   /** The group has something to write. Taken at the end of the running job, or when the write in flight is done. */
   schedule(group: WritingGroup): void {
     this.#dirty.add(group)
-    if (this.#state !== 'idle') return
-    this.#state = 'scheduled'
-    queueMicrotask(() => this.#drain())
+    this.#wake()
+  }
+
+  /** Writes that a group begins, or is gone: no group of that id is scheduled meanwhile. Resolves when it is durable. */
+  writeOnce(write: GroupWrite): Promise<void> {
+    return new Promise((done) => {
+      this.#singles.push({ write, done })
+      this.#wake()
+    })
   }
 
   /** Nothing is written or acknowledged any more. */
@@ -90,13 +103,21 @@ export class WritePipeline {
     })
   }
 
+  #wake(): void {
+    if (this.#state !== 'idle') return
+    this.#state = 'scheduled'
+    queueMicrotask(() => this.#drain())
+  }
+
   #drain(): void {
     if (this.#state === 'halted') return
     this.#state = 'idle'
-    const batch: GroupWrite[] = []
+    const singles = this.#singles
+    if (singles.length > 0) this.#singles = []
+    const batch = singles.map(({ write }) => write)
     const groups: WritingGroup[] = []
     const unwritten: WritingGroup[] = []
-    let mustSync = false
+    let mustSync = singles.length > 0
     let bytes = 0
     let entryCount = 0
     for (const group of this.#dirty) {
@@ -114,14 +135,21 @@ export class WritePipeline {
       entryCount += ready.entries.length
       for (const entry of ready.entries) bytes += entry.data.length
     }
-    if (batch.length > 0) this.#write(batch, groups, mustSync, bytes, entryCount)
+    if (batch.length > 0) this.#write(batch, groups, singles, mustSync, bytes, entryCount)
     for (const group of unwritten) {
       group.written()
       group.applyCommitted()
     }
   }
 
-  #write(batch: readonly GroupWrite[], groups: readonly WritingGroup[], mustSync: boolean, bytes: number, entryCount: number): void {
+  #write(
+    batch: readonly GroupWrite[],
+    groups: readonly WritingGroup[],
+    singles: readonly SingleWrite[],
+    mustSync: boolean,
+    bytes: number,
+    entryCount: number,
+  ): void {
     this.#state = 'writing'
     const startedMs = this.#clock.monotonic()
     this.#store
@@ -135,6 +163,7 @@ export class WritePipeline {
           this.#size.observe(bytes)
           this.#entryCount.observe(entryCount)
           this.#completed(groups)
+          for (const { done } of singles) done()
           this.#options.onWritten(bytes)
         },
         (error: unknown) => this.#options.crash(this.#writeError(error)),

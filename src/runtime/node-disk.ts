@@ -70,6 +70,11 @@ export class NodeDisk implements Disk {
     await files.unlink(full).catch((cause) => Promise.reject(fileError('remove', full, cause)))
   }
 
+  async removeDirectory(directory: string): Promise<void> {
+    const full = this.#resolve(directory)
+    await files.rmdir(full).catch((cause) => Promise.reject(fileError('remove', full, cause)))
+  }
+
   async rename(from: string, to: string): Promise<void> {
     const full = this.#resolve(from)
     await files.rename(full, this.#resolve(to)).catch((cause) => Promise.reject(fileError('rename', full, cause)))

@@ -6,11 +6,18 @@ import type { KvIterator, KvPair } from '#base/port/kv'
 import { storeError } from './rocksdb-error.ts'
 import type { StoreGuard } from './rocksdb-guard.ts'
 
+/** Says what is thought of a pair, and of a failure. */
+export interface PairJudge {
+  unseal(key: Buffer, stored: Buffer): Buffer
+  error(tried: string, cause: Error): Error
+}
+
 /** A last page of fewer bytes is left to the garbage collector. */
 const PAGE_BYTES_LEFT_MAX = 16 * 1024
 
 export class RocksdbIterator implements KvIterator {
   readonly #guard: StoreGuard
+  readonly #judge: PairJudge
   readonly #source: level.HandleIterator
   readonly #siblings: Set<RocksdbIterator>
   readonly #reverse: boolean
@@ -25,8 +32,16 @@ export class RocksdbIterator implements KvIterator {
   #closed: Promise<void> | undefined
 
   /** Is in `siblings` until it is closed. `limit` and `reverse`: those of the source. */
-  constructor(guard: StoreGuard, source: level.HandleIterator, siblings: Set<RocksdbIterator>, limit: number, reverse: boolean) {
+  constructor(
+    guard: StoreGuard,
+    source: level.HandleIterator,
+    siblings: Set<RocksdbIterator>,
+    limit: number,
+    reverse: boolean,
+    judge: PairJudge = guard,
+  ) {
     this.#guard = guard
+    this.#judge = judge
     this.#source = source
     this.#siblings = siblings
     this.#reverse = reverse
@@ -90,7 +105,7 @@ export class RocksdbIterator implements KvIterator {
   #taken(key: Buffer, stored: Buffer): KvPair {
     this.#pairsLeft--
     this.#pageBytes += stored.length
-    return { key, value: this.#guard.unseal(key, stored) }
+    return { key, value: this.#judge.unseal(key, stored) }
   }
 
   /**
@@ -109,7 +124,7 @@ export class RocksdbIterator implements KvIterator {
     return new Promise((resolve, reject) => {
       this.#source.next((error, key, value) => {
         this.#guard.end(slot)
-        if (error) reject(this.#guard.error('read', error))
+        if (error) reject(this.#judge.error('read', error))
         else resolve(key && { key, value: value as Buffer })
       })
     })

@@ -3,12 +3,15 @@
 // every operation. RocksDB is trusted with nothing: a chain through all writes shows those that are gone, a checksum on each value those that changed.
 import level from 'level-rocksdb'
 import { assert, must } from '#base/assert'
-import type { Kv, KvIterator, KvOperation, KvPair, KvRange } from '#base/port/kv'
+import { isPlatformError } from '#base/error'
+import { ERROR_CODES } from '#base/error-code'
+import type { Kv, KvIterator, KvOperation, KvPair, KvRange, KvVerification } from '#base/port/kv'
 import { storeError } from './rocksdb-error.ts'
 import { requireFiles, restoreChain } from './rocksdb-format.ts'
 import { StoreGuard, type StoreGuardOptions } from './rocksdb-guard.ts'
-import { RocksdbIterator } from './rocksdb-iterator.ts'
+import { type PairJudge, RocksdbIterator } from './rocksdb-iterator.ts'
 import { checkTables, listTables } from './rocksdb-table.ts'
+import { PairVerifier } from './rocksdb-verifier.ts'
 import { RocksdbWriter } from './rocksdb-writer.ts'
 
 const MIB = 1024 * 1024
@@ -88,13 +91,32 @@ export class RocksdbKv implements Kv {
     }
   }
 
+  async verify(range: KvRange): Promise<KvVerification> {
+    const limit = range.limit ?? SCAN_COUNT
+    const verifier = new PairVerifier(this.#directory)
+    const iterator = this.#iterate({ ...range, limit }, verifier)
+    try {
+      const pairs = await iterator.next(limit)
+      return verifier.result(pairs.length < limit ? undefined : pairs.at(-1)?.key)
+    } catch (error) {
+      if (!isPlatformError(error, ERROR_CODES.dataDamaged)) throw error
+      return verifier.cutShort(range.gte)
+    } finally {
+      await iterator.close()
+    }
+  }
+
   iterate(range: KvRange): KvIterator {
+    return this.#iterate(range)
+  }
+
+  #iterate(range: KvRange, judge?: PairJudge): KvIterator {
     this.#requireUsable()
     // The binding takes an empty bound for no bound. No key is below the empty one.
     if (range.lt.length === 0 || range.limit === 0) return NO_PAIRS
     const { gte, lt, reverse = false, limit = LIMIT_NONE } = range
     const source = this.#handle.iterator({ gte, lt, reverse, limit, highWaterMark: FETCH_BYTES })
-    return new RocksdbIterator(this.#guard, source, this.#iterators, limit, reverse)
+    return new RocksdbIterator(this.#guard, source, this.#iterators, limit, reverse, judge)
   }
 
   /** Waits for the calls that are under way. Harmless when repeated. */

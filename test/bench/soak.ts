@@ -2,7 +2,7 @@
 // A soak in small: publishers that never stop, sessions that come, catch up and go, and retention so tight that everything stored is replaced again and again.
 // Memory, descriptors and disk must become flat.
 //
-//   node dist/test/bench/soak.js [MINUTES = 5]
+//   node dist/test/bench/soak.js [MINUTES = 10]
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,17 +22,33 @@ scrub_rate = "8MiB"
 [engine.retention]
 max_age = "90s"
 max_bytes = "64MiB"
+check_interval = "10s"
 [[topic]]
 filter = "soak/segment/#"
 storage = "segment"
 [[topic]]
+filter = "soak/rocksdb/#"
+storage = "rocksdb"
+[[topic]]
 filter = "soak/short/#"
 max_age = "30s"
 max_bytes = "64KiB"
+[[topic]]
+filter = "soak/own-segment/#"
+storage = "segment"
+model = "independent"
+max_bytes = "2MiB"
+[[topic]]
+filter = "soak/own-rocksdb/#"
+storage = "rocksdb"
+model = "independent"
+max_bytes = "2MiB"
 `
 
-const KINDS = ['rocksdb', 'short', 'segment'] as const
+/** Those with a log for each topic have few topics, the same all the time. */
+const KINDS = ['rocksdb', 'short', 'segment', 'own-segment', 'own-rocksdb'] as const
 const TOPICS = 100
+const OWN_TOPICS = 10
 /** Bursts after which the names come again. */
 const ROUNDS = 200
 /** Messages between two pauses of a publisher, and a session's stay. */
@@ -68,7 +84,9 @@ class Soak {
   /** The names of the topics change from burst to burst, so that topics come and go too. */
   *#burst(kind: string, round: number): Generator<LoadMessage> {
     const payload = Buffer.alloc(256, kind)
-    for (let index = 0; index < BURST; index++) yield { topic: `soak/${kind}/${round % ROUNDS}/${index % TOPICS}`, payload }
+    const own = kind.startsWith('own')
+    for (let index = 0; index < BURST; index++)
+      yield { topic: `soak/${kind}/${own ? 0 : round % ROUNDS}/${index % (own ? OWN_TOPICS : TOPICS)}`, payload }
   }
 
   async publish(kind: string): Promise<void> {
@@ -144,7 +162,7 @@ export async function soak(minutes: number, directory: string, onSample: (sample
 async function main(words: readonly string[]): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), 'robustmq-soak-'))
   try {
-    await soak(Number(words[0] ?? 5), directory, (sample) => process.stdout.write(`${JSON.stringify(sample)}\n`))
+    await soak(Number(words[0] ?? 10), directory, (sample) => process.stdout.write(`${JSON.stringify(sample)}\n`))
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }

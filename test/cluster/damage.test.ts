@@ -143,7 +143,7 @@ async function assertBacklog(server: ServerProcess, publishers: readonly Publish
     else received.push(packet)
   }
   client.destroy()
-  assertDelivery(publishers, received, 1)
+  assertDelivery(publishers, received, { qos: 1 })
 }
 
 async function assertRetained(server: ServerProcess): Promise<void> {

@@ -16,7 +16,7 @@ const lastLine = ({ stderr }: ServerProcess): string => stderr.trimEnd().split('
 async function assertNothingLost(server: ServerProcess, publishers: readonly Publisher[]): Promise<void> {
   for (const publisher of publishers) await publisher.finish(server.port)
   const sent = publishers.reduce((sum, publisher) => sum + publisher.sent, 0)
-  assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), 1)
+  assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), { qos: 1 })
 }
 
 const countAcknowledged = (publishers: readonly Publisher[]): number =>

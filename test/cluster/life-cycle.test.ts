@@ -33,7 +33,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     server = await ServerProcess.start({ directory, context })
     for (const publisher of publishers) await publisher.finish(server.port)
     const sent = publishers.reduce((sum, publisher) => sum + publisher.sent, 0)
-    assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), 1)
+    assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), { qos: 1 })
     assert.equal(await server.stop(), 0)
   })
 }
@@ -143,7 +143,7 @@ for (const { key, first, changed } of FIXED) {
     server = await ServerProcess.start({ directory, context, settings: [`${key}=${first}`] })
     for (const publisher of publishers) await publisher.finish(server.port)
     const sent = publishers.reduce((sum, publisher) => sum + publisher.sent, 0)
-    assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), 1)
+    assertDelivery(publishers, await readAll(server.port, 'reader', distinctReached(sent)), { qos: 1 })
     assert.equal(await server.stop(), 0)
 
     assert.ok(!started, `the node has started with another ${key}`)

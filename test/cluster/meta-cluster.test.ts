@@ -101,7 +101,7 @@ test('a node that lost its disk refuses to start under its old identity, and say
   const wiped = await cluster.spawn(3)
   assert.equal(await wiped.exited, 1)
   assert.match(wiped.stderr, /known with (another )?disk|has lost its data/)
-  assert.match(wiped.stderr, /Remove member 3/)
+  assert.match(wiped.stderr, /robustmq ctl cluster remove 3/)
   assert.equal(await storedValue(client, 'a'), '1')
 })
 

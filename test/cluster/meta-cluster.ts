@@ -8,29 +8,37 @@ import type { KvClient } from '#contract/client/kv-client'
 import type { MetaGroupStatus } from '#contract/client/meta-admin-client'
 import { ClusterKvClient, RpcAdminClient, RpcKvClient } from '#meta'
 import { CryptoRandom, NodeClock } from '#runtime'
-import { type ClusterGrpc, createClusterGrpc } from '#server'
+import { createOperatorClient, type OperatorClient } from '#server'
 import { checkLinearizable, type Model, type Operation } from '../sim/cluster/checker/linearizability.ts'
+import { pretending, type Release } from './release.ts'
 import { freePort, ServerProcess, type TestLife, temporaryDirectory } from './server-process.ts'
 
 const SECRET = 'a_secret_of_this_test'
-/** No member has it: members accept whoever has the secret. */
-const CLIENT_NODE = 1000
 
 export interface MetaClusterOptions {
   readonly nodes?: number
   /** Address at which the others reach a node, when that is not where it listens. */
   readonly reach?: (node: number, port: number) => Promise<string>
+  /** That the nodes pretend to be of, instead of what they are. */
+  readonly release?: Release
+}
+
+/** How a command of the operator went. */
+export interface CommandOutcome {
+  readonly code: number | string
+  readonly stdout: string
+  readonly stderr: string
 }
 
 export class MetaCluster {
   readonly #context: TestLife
   readonly #directory: string
-  readonly #ports: ReadonlyMap<number, number>
+  readonly #ports: Map<number, number>
   readonly #reached: ReadonlyMap<number, string>
   readonly #processes = new Map<number, ServerProcess>()
-  readonly #grpc: ClusterGrpc
+  readonly #operator: OperatorClient
 
-  static async start(context: TestLife, { nodes = 3, reach }: MetaClusterOptions = {}): Promise<MetaCluster> {
+  static async start(context: TestLife, { nodes = 3, reach, release }: MetaClusterOptions = {}): Promise<MetaCluster> {
     const ports = new Map<number, number>()
     const reached = new Map<number, string>()
     for (let node = 1; node <= nodes; node++) {
@@ -39,24 +47,23 @@ export class MetaCluster {
       reached.set(node, (await reach?.(node, port)) ?? `127.0.0.1:${port}`)
     }
     const cluster = new MetaCluster(context, ports, reached)
-    await Promise.all([...ports.keys()].map((node) => cluster.spawn(node)))
+    await Promise.all([...ports.keys()].map((node) => cluster.spawn(node, release)))
     await Promise.all([...ports.keys()].map((node) => cluster.process(node).untilReady()))
     return cluster
   }
 
-  private constructor(context: TestLife, ports: ReadonlyMap<number, number>, reached: ReadonlyMap<number, string>) {
+  private constructor(context: TestLife, ports: Map<number, number>, reached: ReadonlyMap<number, string>) {
     this.#context = context
     this.#directory = temporaryDirectory(context)
     this.#ports = ports
     this.#reached = reached
-    this.#grpc = createClusterGrpc(
-      { clock: new NodeClock(), random: new CryptoRandom(), logger: SILENT, crash: (reason) => assert.fail(reason) },
-      { clusterName: 'robustmq', nodeId: CLIENT_NODE, diskId: 'a test has no disk', bootEpoch: Date.now() },
-      { get: () => undefined, remember: () => Promise.resolve() },
-      { host: '127.0.0.1', port: 0, protection: { secret: SECRET, tls: undefined }, messageBytesMax: 1 << 24 },
+    this.#operator = createOperatorClient(
+      { clock: new NodeClock(), random: new CryptoRandom(), logger: SILENT },
+      { clusterName: 'robustmq', nodeId: 1 },
+      { protection: { secret: SECRET, tls: undefined }, messageBytesMax: 1 << 24 },
     )
-    this.#grpc.transport.setPeers(new Map([...ports].map(([node, port]) => [node, `127.0.0.1:${port}`])))
-    context.after(() => this.#grpc.transport.stop())
+    this.#meetOperator()
+    context.after(() => this.#operator.close())
   }
 
   get nodes(): readonly number[] {
@@ -70,20 +77,46 @@ export class MetaCluster {
   }
 
   /** Starts the process of a node, with the data that it had, and does not wait. */
-  async spawn(node: number): Promise<ServerProcess> {
+  spawn(node: number, release?: Release): Promise<ServerProcess> {
+    return this.#spawn(node, [`meta_addrs=${this.#addresses()}`], release)
+  }
+
+  /** The same for a node that is not one of the founders, and knows no more than its own address and that of one member. */
+  async spawnJoiner(node: number, member: number): Promise<ServerProcess> {
+    if (!this.#ports.has(node)) this.#ports.set(node, await freePort())
+    this.#meetOperator()
+    const addresses = `${member}=${this.addressOf(member)},${node}=${this.addressOf(node)}`
+    return this.#spawn(node, [`meta_addrs=${addresses}`, 'join=true'])
+  }
+
+  addressOf(node: number): string {
+    return this.#reached.get(node) ?? `127.0.0.1:${this.#ports.get(node)}`
+  }
+
+  /** Runs `robustmq ctl cluster` with what a founder has in its configuration. */
+  async ctl(...words: readonly string[]): Promise<CommandOutcome> {
+    const settings = ['roles=meta', `meta_addrs=${this.#addresses()}`, `cluster.secret=${SECRET}`]
+    const command = await ServerProcess.run(['ctl', 'cluster', ...settings.flatMap((setting) => ['--set', setting]), ...words])
+    const code = await command.exited
+    return { code, stdout: command.stdout, stderr: command.stderr }
+  }
+
+  async #spawn(node: number, settings: readonly string[], release?: Release): Promise<ServerProcess> {
     const directory = `${this.#directory}/${node}`
     mkdirSync(directory, { recursive: true })
-    const addresses = [...this.#reached].map(([id, address]) => `${id}=${address}`).join(',')
-    const settings = [
-      `node_id=${node}`,
-      'roles=meta',
-      `meta_addrs=${addresses}`,
-      `grpc_port=${this.#ports.get(node)}`,
-      `cluster.secret=${SECRET}`,
-    ]
-    const process = await ServerProcess.spawn({ directory, settings, context: this.#context })
+    const process = await ServerProcess.spawn({
+      directory,
+      settings: [`node_id=${node}`, 'roles=meta', `grpc_port=${this.#ports.get(node)}`, `cluster.secret=${SECRET}`, ...settings],
+      environment: release === undefined ? {} : pretending(release),
+      context: this.#context,
+    })
     this.#processes.set(node, process)
     return process
+  }
+
+  /** Of the founders. */
+  #addresses(): string {
+    return [...this.#reached].map(([id, address]) => `${id}=${address}`).join(',')
   }
 
   /** As if its disk had been replaced by an empty one. */
@@ -94,15 +127,20 @@ export class MetaCluster {
   /** A client that finds its way, beginning at that node. */
   client(first = 1): KvClient {
     const order = [first, ...this.nodes.filter((node) => node !== first)]
-    return new ClusterKvClient(new Map(order.map((node) => [node, new RpcKvClient(this.#grpc.client, node)])), new NodeClock())
+    return new ClusterKvClient(new Map(order.map((node) => [node, new RpcKvClient(this.#operator.client, node)])), new NodeClock())
+  }
+
+  /** The operator of the tests knows all nodes, past what stands between them. */
+  #meetOperator(): void {
+    this.#operator.setPeers(new Map([...this.#ports].map(([node, port]) => [node, `127.0.0.1:${port}`])))
   }
 
   status(node: number): Promise<readonly MetaGroupStatus[]> {
-    return new RpcAdminClient(this.#grpc.client, node).status()
+    return new RpcAdminClient(this.#operator.client, node).status()
   }
 
   admin(node: number): RpcAdminClient {
-    return new RpcAdminClient(this.#grpc.client, node)
+    return new RpcAdminClient(this.#operator.client, node)
   }
 
   /** Who leads the metadata group, as one of the nodes that answer knows. */

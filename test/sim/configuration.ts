@@ -13,6 +13,8 @@ export interface FaultPeriods {
   readonly stopMs: number | undefined
   readonly pauseMs: number | undefined
   readonly syncFailureMs: number | undefined
+  /** A disk that runs full, and has room again soon after. */
+  readonly fullDiskMs?: number | undefined
 }
 
 /** Relative frequencies of what a client does when it acts. 0 leaves it out. */
@@ -150,6 +152,8 @@ function drawSettings(random: SimRandom): readonly string[] {
   return [
     `engine.stripes=${random.pick([1, 2, 4, 7])}`,
     `engine.default_storage=${random.stream('storage').pick(['rocksdb', 'segment'])}`,
+    `engine.default_model=${random.stream('model').pick(['shared', 'shared', 'independent'])}`,
+    `engine.independent_logs_max=${random.stream('independent logs').pick([3, 1024])}`,
     `engine.segment_bytes=${random.stream('segments').pick(['1MiB', '256MiB'])}`,
     `meta.data_groups=${random.pick([1, 2, 3])}`,
     `meta.offset_groups=${random.pick([1, 2])}`,

@@ -5,6 +5,9 @@ import type { Random } from '#base/port/random'
 /** What a power loss keeps of what was not synced: 'some' decides sector by sector and name by name. */
 export type Unsynced = 'none' | 'all' | 'some'
 
+/** Whether a power loss keeps an unsynced change, whole, by its number. */
+export type Survival = (change: number) => boolean
+
 /** What a disk writes whole or not: smaller than the sectors of most disks, so that tests see more tears than users do. */
 export const SECTOR_BYTES = 512
 
@@ -89,6 +92,24 @@ export class SimInode {
     this.#platter.exclusiveOr(offset, mask)
   }
 
+  /** Writes that no sync has covered and no later one has overwritten, oldest first. */
+  unsyncedWrites(): readonly number[] {
+    const writes = new Set(this.#dirty.values())
+    // A truncation makes no page dirty.
+    if (this.#sizeChanged) writes.add(this.#writes)
+    return [...writes].sort((a, b) => a - b)
+  }
+
+  /** What is left when whole writes survive or do not. */
+  withWrites(survives: (write: number) => boolean): SimInode {
+    const survivor = this.#platter.clone()
+    const isWhole = survives(this.#writes)
+    if (this.#sizeChanged && isWhole) survivor.resize(this.size)
+    for (const [sector, write] of [...this.#dirty].sort(([a], [b]) => a - b))
+      if (survives(write)) survivor.write(sector * SECTOR_BYTES, this.#sector(this.#cache, sector))
+    return SimInode.#of(survivor)
+  }
+
   afterPowerLoss(random: Random, unsynced: Unsynced): SimInode {
     const survivor = this.#platter.clone()
     const target = unsynced === 'all' ? this.size : unsynced === 'none' ? survivor.size : this.#survivingSize(random)
@@ -106,10 +127,14 @@ export class SimInode {
       const end = this.#sizeChanged ? Math.min(to, target - start) : to
       if (from < end) survivor.write(start + from, fresh.subarray(from, end))
     }
+    return SimInode.#of(survivor)
+  }
+
+  static #of(bytes: GrowingBytes): SimInode {
     const inode = new SimInode()
-    inode.#cache = survivor
-    inode.#platter = survivor.clone()
-    inode.#sizeLow = survivor.size
+    inode.#cache = bytes
+    inode.#platter = bytes.clone()
+    inode.#sizeLow = bytes.size
     return inode
   }
 

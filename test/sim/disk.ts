@@ -9,7 +9,7 @@ import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Disk, DiskFile } from '#base/port/disk'
 import type { Random } from '#base/port/random'
-import { SimInode, type Unsynced } from './disk-inode.ts'
+import { SimInode, type Survival, type Unsynced } from './disk-inode.ts'
 
 export type DiskOperation =
   | 'open'
@@ -110,6 +110,17 @@ export class SimDisk implements Disk {
     await this.pause('remove')
   }
 
+  async removeDirectory(directory: string): Promise<void> {
+    await this.enter('remove')
+    const { directories, names, pending } = this.#media
+    if (!directories.has(directory)) throw new PlatformError(ERROR_CODES.notFound, `remove ${directory}: there is no such directory`)
+    if ([...names.keys(), ...directories].some((path) => path !== '' && parentOf(path) === directory))
+      throw new PlatformError(ERROR_CODES.diskFailed, `remove ${directory}: it is not empty`)
+    assert(!pending.some((change) => change.directory === directory), 'a directory goes when what was removed from it is gone for certain')
+    directories.delete(directory)
+    await this.pause('remove')
+  }
+
   async rename(from: string, to: string): Promise<void> {
     await this.enter('rename')
     assert(parentOf(from) === parentOf(to), 'the simulated disk renames within one directory')
@@ -166,6 +177,42 @@ export class SimDisk implements Disk {
     const survivors = new Map(paths.map((path) => [path, names.get(path)!.afterPowerLoss(random, unsynced)]))
     next.#media = { directories: new Set(this.#media.directories), names: survivors, durable: new Map(survivors), pending: [] }
     return next
+  }
+
+  /** Changes that no sync has covered: those of names, then the writes of each file. What `crashKeeping` numbers. */
+  get unsyncedChanges(): number {
+    let count = this.#media.pending.length
+    for (const [, inode] of this.#files()) count += inode.unsyncedWrites().length
+    return count
+  }
+
+  /** Ends the process and the power. Of what was not synced exactly the changes that survive are there, each of them whole. */
+  crashKeeping(survives: Survival, options: SimDiskOptions = this.#options): SimDisk {
+    const next = this.kill(options)
+    const names = new Map(this.#media.durable)
+    const { pending } = this.#media
+    pending.forEach((change, number) => {
+      if (survives(number)) applyNames(names, change)
+    })
+    let first = pending.length
+    const survivors = new Map<SimInode, SimInode>()
+    for (const [, inode] of this.#files()) {
+      const writes = inode.unsyncedWrites()
+      const from = first
+      survivors.set(
+        inode,
+        inode.withWrites((write) => writes.includes(write) && survives(from + writes.indexOf(write))),
+      )
+      first += writes.length
+    }
+    const left = [...names].map(([path, inode]) => [path, survivors.get(inode) ?? inode.withWrites(() => false)] as const)
+    next.#media = { directories: new Set(this.#media.directories), names: new Map(left), durable: new Map(left), pending: [] }
+    return next
+  }
+
+  /** Sorted by path. */
+  #files(): readonly (readonly [string, SimInode])[] {
+    return [...this.#media.names].sort(([a], [b]) => (a < b ? -1 : 1))
   }
 
   /** An equal disk with a life of its own. */

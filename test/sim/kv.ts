@@ -2,7 +2,7 @@
 // A model of the Kv port with the crash semantics of RocksDB: a batch is atomic, process death keeps every batch that was applied, and a
 // power loss keeps a prefix of them that reaches at least to the last synced one.
 import { assert } from '#base/assert'
-import type { Kv, KvIterator, KvOperation, KvPair, KvRange } from '#base/port/kv'
+import type { Kv, KvIterator, KvOperation, KvPair, KvRange, KvVerification } from '#base/port/kv'
 import { type Life, never } from './life.ts'
 import type { SimRandom } from './random.ts'
 import { SortedMap } from './sorted-map.ts'
@@ -64,6 +64,14 @@ export class SimKvStore {
     for (let at = 0; at < kept; at++) applyBatch(this.#durable, this.#unsynced[at] as readonly KvOperation[])
     this.#unsynced = []
     this.#current = this.#durable.fork()
+  }
+
+  /** Everything is as it was when `view` was taken, durably. */
+  restore(view: SortedMap): void {
+    this.#pending.clear()
+    this.#unsynced = []
+    this.#durable = view.fork()
+    this.#current = view.fork()
   }
 
   view(): SortedMap {
@@ -137,6 +145,15 @@ class SimKv implements Kv {
   async scan(range: KvRange): Promise<readonly KvPair[]> {
     this.#assertOpen()
     return this.#store.read(this.#life, (map) => collect(map, range, range.limit ?? SCAN_PAIRS_DEFAULT))
+  }
+
+  /** Nothing in it is ever damaged. */
+  async verify(range: KvRange): Promise<KvVerification> {
+    const limit = range.limit ?? SCAN_PAIRS_DEFAULT
+    const pairs = await this.scan({ ...range, limit })
+    const last = pairs.length < limit ? undefined : pairs.at(-1)?.key
+    const bytes = pairs.reduce((sum, { key, value }) => sum + key.length + value.length, 0)
+    return { bytes, next: last && after(last), damaged: [] }
   }
 
   iterate(range: KvRange): KvIterator {

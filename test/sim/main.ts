@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs seeds: `node dist/test/sim/main.js --seeds 1000 [--from 1]`, or one: `--seed 123 [--hash]`. A failing seed is run again with its trace.
-// Each of many seeds is run twice: as one node with MQTT clients, and as a cluster.
-// `--reference` puts the reference broker in the node's place. `--cluster` runs clusters only, `--single` none.
+// Each of many seeds is run twice: as one node with MQTT clients, and as a cluster; a third of them as an engine by itself, too.
+// `--reference` puts the reference broker in the node's place. `--cluster` and `--engine` run these only, `--single` neither.
 // `--topologies` runs failures that last for ever, `--mutants` hunts planted bugs.
 import { inspect } from 'node:util'
 import { kindOf, runClusters, runTopologies } from './cluster/cluster-main.ts'
 import { runMetaClusters } from './cluster/meta/meta-main.ts'
 import { composeProduction } from './composition.ts'
+import { runEngines } from './engine/engine-main.ts'
 import { huntMutants } from './mutants/mutant-hunt.ts'
 import { composeReference } from './reference-broker.ts'
 import { type ComposeConfigured, Simulation, type SimulationResult } from './simulation.ts'
@@ -15,7 +16,19 @@ const TAIL_LINES_DEFAULT = 60
 const PROGRESS_MS = 5_000
 /** Of so many seeds one is run on nodes that share metadata as well. */
 const META_SHARE = 3
-const FLAGS: readonly string[] = ['--hash', '--reference', '--cluster', '--minimize', '--topologies', '--single', '--brief', '--meta']
+/** The same, for the engine by itself. */
+const ENGINE_SHARE = 3
+const FLAGS: readonly string[] = [
+  '--hash',
+  '--reference',
+  '--cluster',
+  '--minimize',
+  '--topologies',
+  '--single',
+  '--brief',
+  '--meta',
+  '--engine',
+]
 
 interface Arguments {
   readonly from: number
@@ -27,6 +40,8 @@ interface Arguments {
   readonly topologies: boolean
   /** Only clusters that share metadata. */
   readonly meta: boolean
+  /** Only the engine, without brokers. */
+  readonly engine: boolean
   /** Without clusters. */
   readonly single: boolean
   /** Of a failure only the seed and what has found it: for whoever hunts planted bugs. */
@@ -49,8 +64,8 @@ async function main(): Promise<number> {
   if (given === undefined) {
     process.stderr.write(
       [
-        'usage: main.js --seeds COUNT [--from SEED] [--single | --cluster | --meta | --topologies | --reference]',
-        '       main.js --seed SEED [--cluster | --meta] [--hash] [--minimize] [--tail LINES] [--reference]',
+        'usage: main.js --seeds COUNT [--from SEED] [--single | --engine | --cluster | --meta | --topologies | --reference]',
+        '       main.js --seed SEED [--engine | --cluster | --meta] [--hash] [--minimize] [--tail LINES] [--reference]',
         '       main.js --mutants [PART OF A NAME]\n',
       ].join('\n'),
     )
@@ -59,9 +74,11 @@ async function main(): Promise<number> {
   if (given.topologies) return runTopologies(given)
   if (given.cluster) return runClusters(given)
   if (given.meta) return runMetaClusters(given)
+  if (given.engine) return runEngines(given)
   const exitCode = await runSingle(given)
   if (exitCode !== 0 || given.single) return exitCode
   return (
+    (await runEngines({ ...given, count: Math.ceil(given.count / ENGINE_SHARE) })) ||
     (await runTopologies({ ...given, count: 1 })) ||
     (await runClusters(given)) ||
     runMetaClusters({ ...given, count: Math.ceil(given.count / META_SHARE) })
@@ -162,6 +179,7 @@ function readArguments(given: readonly string[]): Arguments | undefined {
     minimize: flags.has('--minimize'),
     topologies: flags.has('--topologies'),
     meta: flags.has('--meta'),
+    engine: flags.has('--engine'),
     single: flags.has('--single') || flags.has('--reference') || seed !== undefined,
     brief: flags.has('--brief'),
     tailLines: numbers.get('--tail') ?? TAIL_LINES_DEFAULT,

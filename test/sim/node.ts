@@ -60,6 +60,8 @@ export class SimNode implements ServerHistory {
   #deaths = 0
   /** An injected disk failure is about to end the process. */
   #exitExpected = false
+  /** The disk may be full. */
+  #diskLimited = false
 
   constructor(id: number, surroundings: Surroundings, conditions: NodeConditions, compose: Compose) {
     this.id = id
@@ -154,9 +156,36 @@ export class SimNode implements ServerHistory {
     this.#disk.fail('sync')
   }
 
+  /** Only so many more bytes fit on the disk; undefined: as many as are wanted again. A process that meets the end of the disk must end itself (R49). */
+  limitDisk(roomBytes: number | undefined): void {
+    this.#note(roomBytes === undefined ? 'disk has room again' : `disk has room for ${roomBytes} bytes`)
+    // One that has met it may not have noticed yet.
+    if (this.#diskLimited) this.#exitExpected = true
+    this.#diskLimited = roomBytes !== undefined
+    const used = this.#disk.paths().reduce((sum, path) => sum + this.#disk.bytes(path).length, 0)
+    this.#disk.setCapacity(roomBytes === undefined ? Number.MAX_SAFE_INTEGER : used + roomBytes)
+  }
+
+  /** One bit of a file that `isVictim` accepts changes on the disk. False when there is no such file. */
+  flipBit(random: SimRandom, isVictim: (path: string) => boolean): boolean {
+    const paths = this.#disk.paths().filter((path) => isVictim(path) && this.#disk.bytes(path).length > 0)
+    if (paths.length === 0) return false
+    const path = random.pick(paths)
+    const offset = random.range(0, this.#disk.bytes(path).length - 1)
+    this.#disk.damage(path, offset, 1 << random.range(0, 7))
+    this.#note(`a bit of ${path} at ${offset} has flipped`)
+    return true
+  }
+
   /** A disk failure that has not struck yet never will. One that has is still to end the process. */
   heal(): void {
     if (this.#disk.heal()) this.#exitExpected = false
+    if (this.#diskLimited) this.limitDisk(undefined)
+  }
+
+  /** A disk failure was injected: the process may be about to end itself. */
+  get mayExit(): boolean {
+    return this.#exitExpected || this.#diskLimited
   }
 
   #end(ending: Ending): void {
@@ -178,7 +207,7 @@ export class SimNode implements ServerHistory {
   #run(life: Life, work: () => Promise<void>): void {
     work().catch((error: unknown) => {
       if (!life.alive) return
-      if (this.#exitExpected) this.#end('exit')
+      if (this.mayExit) this.#end('exit')
       else this.#surroundings.world.fail(new SimFailure(`node ${this.id} could not start or stop: ${messageOf(error)}`, { cause: error }))
     })
   }
@@ -207,7 +236,7 @@ export class SimNode implements ServerHistory {
   #exit(life: Life, reason: Error): void {
     const { world } = this.#surroundings
     if (life.alive) {
-      if (this.#exitExpected) this.#end('exit')
+      if (this.mayExit) this.#end('exit')
       else world.fail(new SimFailure(`node ${this.id} ended itself: ${reason.message}`, { cause: reason }))
     }
     world.processEnded()

@@ -130,6 +130,17 @@ function naming(disk: () => Disk): void {
     await rejectsWith(disk().remove('gone'), ERROR_CODES.notFound)
   })
 
+  it('a directory is removed when it is empty, and only then', async () => {
+    await disk().makeDirectory('room/inner')
+    await (await disk().open('room/inner/file', 'create')).close()
+    await rejectsWith(disk().removeDirectory('room/inner'), ERROR_CODES.diskFailed)
+    await disk().remove('room/inner/file')
+    await disk().syncDirectory('room/inner')
+    await disk().removeDirectory('room/inner')
+    assert.deepEqual(await disk().list('room'), [])
+    await rejectsWith(disk().removeDirectory('room/inner'), ERROR_CODES.notFound)
+  })
+
   it('rename moves the bytes and replaces what was there', async () => {
     const old = await disk().open('to', 'create')
     await old.write(0, [bytes('old bytes')])

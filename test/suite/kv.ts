@@ -34,6 +34,7 @@ export function kvSuite(name: string, create: () => Promise<KvFixture>): void {
     pointReads(() => kv)
     scans(() => kv)
     iterators(() => kv)
+    verifications(() => kv)
 
     it('what is written is there after a reopen, an empty value is not an absent one', async () => {
       await kv.write([put('reopen/a', '1'), put('reopen/empty', '')], LAZY)
@@ -128,6 +129,25 @@ function scans(kv: () => Kv): void {
     assert.equal(second.length, 500)
     assert.equal(second[0]?.key.toString(), 'p/1000')
     assert.equal((await kv().scan(range('p/', 'p0', { limit: 1200 }))).length, 1200)
+  })
+}
+
+function verifications(kv: () => Kv): void {
+  it('a verification goes through a range in pages, and finds nothing in what is whole', async () => {
+    await kv().write(
+      ['v/1', 'v/2', 'v/3', 'w'].map((name) => put(name, 'value')),
+      LAZY,
+    )
+    const seen: number[] = []
+    for (let gte: Buffer | undefined = key('v/'); gte !== undefined; ) {
+      const { bytes, next, damaged } = await kv().verify({ gte, lt: key('v0'), limit: 2 })
+      assert.deepEqual(damaged, [])
+      seen.push(bytes)
+      gte = next
+    }
+    assert.equal(seen.length, 2)
+    assert.ok((seen[0] as number) >= 16 && (seen[1] as number) >= 8)
+    assert.deepEqual(await kv().verify(range('none/', 'none0')), { bytes: 0, next: undefined, damaged: [] })
   })
 }
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test'
 import { AssertionError } from '#base/assert'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
-import type { LogStore } from '#raft'
+import type { GroupWrite, LogStore } from '#raft'
 import { dumpStore, entries, entry, hardState, LogModel, start } from '../unit/raft/log/log-model.ts'
 
 export interface LogStoreFixture {
@@ -35,10 +35,14 @@ export function logStoreSuite(name: string, traits: LogStoreTraits, fixture: () 
   describe(`LogStore: ${name}`, () => {
     appending(story)
     reading(story)
+    readingPieces(story)
     starting(story)
     freeing(story)
-    if (traits.survives) surviving(story)
-    else
+    dropping(story)
+    if (traits.survives) {
+      surviving(story)
+      droppingForGood(story)
+    } else
       story('nothing survives', async (create) => {
         const store = await opened(create)
         await store.write([{ group: 1, entries: entries(1, 3, 1) }], SYNC)
@@ -151,6 +155,47 @@ function reading(story: Story): void {
   })
 }
 
+function readingPieces(story: Story): void {
+  story('pieces are the bytes of their entries, wherever those are', async (create) => {
+    const store = await opened(create)
+    const sizes = [40, 90_000, 700, 300_000, 0, 64, 5000]
+    const written = sizes.map((size, at) => Buffer.from(Array.from({ length: size }, (_, byte) => (byte * 7 + at) & 0xff)))
+    for (const [at, data] of written.entries()) {
+      const other = { group: 2, entries: [entry(at + 1, 1, Buffer.alloc(3000, 1))] }
+      await store.write([{ group: 1, entries: [entry(at + 1, 1, data)] }, other], SYNC)
+    }
+    const pieces = [
+      [1, 0, 40],
+      [2, 10, 20],
+      [2, 30, 0],
+      [2, 80_000, 10_000],
+      [4, 5, 1],
+      [4, 299_999, 1],
+      [5, 0, 0],
+      [6, 63, 1],
+      [7, 0, 5000],
+    ].map(([index = 0, offset = 0, length = 0]) => ({ index, offset, length }))
+    const expected = pieces.map(({ index, offset, length }) => (written[index - 1] as Buffer).subarray(offset, offset + length))
+    assert.deepEqual(await store.readPieces(1, pieces), expected)
+    assert.deepEqual(await store.readPieces(1, pieces.slice(-1)), expected.slice(-1))
+    await store.close()
+  })
+
+  story('a piece of an entry that is not there is out of range, and one beyond the end of its entry is damage', async (create) => {
+    const store = await opened(create)
+    await store.write([{ group: 1, start: start(4, 2), entries: entries(5, 6, 2) }], SYNC)
+    const piece = (index: number, length: number) => ({ index, offset: 1, length })
+    const [first] = await store.read(1, 5, 6, 1)
+    const length = (first?.data.length ?? 0) - 1
+    assert.equal((await store.readPieces(1, [piece(5, length)])).length, 1)
+    await assert.rejects(store.readPieces(1, [piece(4, 1), piece(5, 1)]), outOfRange)
+    await assert.rejects(store.readPieces(1, [piece(5, 1), piece(7, 1)]), outOfRange)
+    await assert.rejects(store.readPieces(2, [piece(5, 1)]), outOfRange)
+    await assert.rejects(store.readPieces(1, [piece(5, length + 1)]), (error) => isPlatformError(error, ERROR_CODES.dataDamaged))
+    await store.close()
+  })
+}
+
 function starting(story: Story): void {
   story('a log can begin after a snapshot', async (create) => {
     const store = await opened(create)
@@ -259,6 +304,32 @@ function freeing(story: Story): void {
   })
 }
 
+function dropping(story: Story): void {
+  story('R50: a group that is dropped is gone, keeps nothing from being freed, and leaves the others alone', async (create) => {
+    const store = await opened(create)
+    for (let index = 1; index <= 20; index++)
+      await store.write(
+        [1, 2].map((group) => ({ group, entries: [entry(index, 1, Buffer.alloc(60, group))] })),
+        SYNC,
+      )
+    await store.write(
+      [
+        { group: 1, entries: [], dropped: true },
+        { group: 2, entries: entries(21, 21, 1) },
+      ],
+      SYNC,
+    )
+    assert.equal(store.term(1, 20), undefined)
+    await assert.rejects(store.read(1, 1, 2, 100), outOfRange)
+    assert.equal(
+      store.pressure().holders.some(({ group }) => group === 1),
+      false,
+    )
+    assert.deepEqual(await store.read(2, 20, 22, 1000), [entry(20, 1, Buffer.alloc(60, 2)), entry(21, 1)])
+    await store.close()
+  })
+}
+
 function surviving(story: Story): void {
   story('everything is there after a restart, through rolls, truncations and compactions', async (create) => {
     const model = new LogModel()
@@ -304,6 +375,31 @@ function surviving(story: Story): void {
     await store.close()
     store = create()
     assert.equal(await dumpStore(store, await store.open()), model.dump())
+    await store.close()
+  })
+}
+
+function droppingForGood(story: Story): void {
+  story('R50: a group that was dropped does not come back with a restart', async (create) => {
+    let store = await opened(create)
+    const model = new LogModel()
+    const write = async (...batch: readonly GroupWrite[]): Promise<void> => {
+      model.write(batch)
+      await store.write(batch, SYNC)
+    }
+    for (let index = 1; index <= 20; index++) {
+      const writes = [1, 2].map((group) => ({ group, entries: [entry(index, 1, Buffer.alloc(60, group))] }))
+      await write(...writes)
+      if (index === 12) await write({ group: 3, entries: entries(1, 3, 1) }, { group: 4, entries: [], hardState: hardState(7, 1, 0) })
+    }
+    await write({ group: 3, entries: [], dropped: true })
+    for (let index = 21; index <= 30; index++) await write({ group: 2, entries: [entry(index, 1, Buffer.alloc(60, 2))] })
+    await write({ group: 1, entries: [], dropped: true }, { group: 4, entries: [], dropped: true })
+    for (let life = 0; life < 2; life++) {
+      await store.close()
+      store = create()
+      assert.equal(await dumpStore(store, await store.open()), model.dump())
+    }
     await store.close()
   })
 }

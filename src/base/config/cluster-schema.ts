@@ -15,11 +15,11 @@ export const CLUSTER_NODE = {
   grpcPort: integer({ default: 1228, min: 1, max: 65535, text: 'Port on node_ip for the other nodes; open when meta_addrs names any.' }),
   metaAddrs: nodeAddresses({
     default: {},
-    text: 'The nodes that form the cluster when it is made, this one included: { 1 = "10.0.0.1:1228", 2 = "10.0.0.2:1228" }. Empty for a node on its own.',
+    text: 'The nodes that form the cluster when it is made, this one included: { 1 = "10.0.0.1:1228", 2 = "10.0.0.2:1228" }. Nodes that are added later need not be named. Empty for a node on its own.',
   }),
   join: boolean({
     default: false,
-    text: 'This node is not one of those that make the cluster: it waits until it is added, and meta_addrs names some that are in it.',
+    text: 'This node is not one of those that make the cluster: it waits until it is added (robustmq ctl cluster add), and meta_addrs names itself and some that are in it.',
   }),
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kinds of configuration keys: what each accepts, and how its values are written.
+import { isNodeAddress } from '../address.ts'
 import { must } from '../assert.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import { formatSize, parseSize } from './size.ts'
@@ -216,14 +217,13 @@ export interface NodeAddress {
 }
 
 const NODE_ID = /^[1-9]\d{0,4}$/
-const ADDRESS = /^([\w.-]{1,253}|\[[\da-fA-F:.]+\]):([1-9]\d{0,4})$/
 
 /** A table of node ids and addresses; as text, 'id=address,id=address'. Its value ascends by id. */
 export function nodeAddresses(options: KeyOptions<Readonly<Record<string, string>>>): Key<readonly NodeAddress[]> {
   const parse = (value: unknown): readonly NodeAddress[] | undefined => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
     const nodes = Object.entries(value).map(([node, address]) => ({ node: Number(NODE_ID.exec(node)?.[0]), address: String(address) }))
-    const isGood = ({ node, address }: NodeAddress): boolean => node <= 65535 && Number(ADDRESS.exec(address)?.[2]) <= 65535
+    const isGood = ({ node, address }: NodeAddress): boolean => node <= 65535 && isNodeAddress(address)
     const isUnique = new Set(nodes.map(({ address }) => address)).size === nodes.length
     return nodes.every(isGood) && isUnique ? nodes.sort((a, b) => a.node - b.node) : undefined
   }

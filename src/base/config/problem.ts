@@ -7,6 +7,8 @@ export type Source =
   | { readonly kind: 'file'; readonly file: string; readonly line: number | undefined }
   | { readonly kind: 'environment'; readonly variable: string }
   | { readonly kind: 'argument' }
+  /** Kept by the cluster under this name. */
+  | { readonly kind: 'stored'; readonly name: string }
 
 /** A rule between keys that does not hold; `path` is the key to change. */
 export interface Conflict {
@@ -26,7 +28,7 @@ export interface ConfigProblem {
   readonly source: Source
 }
 
-/** 'config.toml:12', 'ROBUSTMQ_MQTT__MAX_QOS', '--set', 'default'. */
+/** 'config.toml:12', 'ROBUSTMQ_MQTT__MAX_QOS', '--set', "topic settings 'raw'", 'default'. */
 export function formatSource(source: Source): string {
   switch (source.kind) {
     case 'default':
@@ -37,6 +39,8 @@ export function formatSource(source: Source): string {
       return source.variable
     case 'argument':
       return '--set'
+    case 'stored':
+      return `topic settings '${source.name}'`
   }
 }
 

@@ -77,9 +77,21 @@ export const SCHEMA = section('', {
   }),
   engine: section('Storage of messages.', {
     defaultStorage: choice({
-      default: 'rocksdb',
-      values: ['rocksdb', 'segment', 'memory'],
-      text: 'Where the messages that must be stored are kept: on disk, in RocksDB or in files of their own ("segment", written once); or in memory, which a restart loses.',
+      default: 'segment',
+      values: ['segment', 'rocksdb', 'memory'],
+      text: 'Where the messages that must be stored are kept: on disk, in files of their own ("segment", written once) or in RocksDB; or in memory, which a restart loses.',
+    }),
+    defaultModel: choice({
+      default: 'shared',
+      values: ['shared', 'independent'],
+      text: 'Whether topics share the logs that they are stored in ("shared", for any number of topics), or have one each ("independent", for topics with much traffic or limits of their own).',
+    }),
+    independentLogsMax: integer({
+      default: 1024,
+      min: 0,
+      max: 4096,
+      reload: true,
+      text: 'Logs that belong to one topic, of all storage types; further topics share theirs. Each takes 50 to 100 KiB of memory, and one of type "segment" an open file and some milliseconds of each start and stop.',
     }),
     stripes: integer({
       default: 4,
@@ -104,7 +116,7 @@ export const SCHEMA = section('', {
       default: '256MiB',
       min: '1MiB',
       max: '1GiB',
-      text: 'Size of a file of the storage type "segment". Retention removes whole files.',
+      text: 'Size of a file of the storage type "segment"; of a log that belongs to one topic, at most 64MiB. Retention removes whole files.',
     }),
     fsync: choice({
       default: 'always',
@@ -122,7 +134,7 @@ export const SCHEMA = section('', {
       min: '0B',
       max: '1GiB',
       reload: true,
-      text: 'Bytes of stored messages that are verified in the background in a second, so that damage is found early; 0 for none.',
+      text: 'Bytes of stored messages, logs and metadata that are verified in the background in a second, so that damage is found early; 0 for none.',
     }),
     retention: section('How long stored messages are kept; whichever limit is reached first.', {
       maxAge: duration({ default: '7d', min: '1s', max: '36500d', reload: true, text: 'Older messages are deleted.' }),
@@ -131,7 +143,14 @@ export const SCHEMA = section('', {
         min: '1MiB',
         max: '1024TiB',
         reload: true,
-        text: 'Bytes of messages kept of each storage type on disk; the oldest are deleted. For "segment" it counts whole files, and one more may be kept.',
+        text: 'Bytes of messages kept of each storage type on disk, and of each log that belongs to one topic; the oldest are deleted. For "segment" it counts whole files, and one more may be kept.',
+      }),
+      checkInterval: duration({
+        default: '1m',
+        min: '1s',
+        max: '1d',
+        reload: true,
+        text: 'How often messages are looked for that are to be deleted.',
       }),
     }),
   }),
@@ -278,6 +297,13 @@ export const SCHEMA = section('', {
           text: 'Where its stored messages are kept, as engine.default_storage.',
         }),
       ),
+      model: optional(
+        choice({
+          example: 'independent',
+          values: ['shared', 'independent'],
+          text: 'Whether each of the topics has a log of its own, as engine.default_model.',
+        }),
+      ),
       offline: optional(
         boolean({
           example: false,
@@ -298,7 +324,7 @@ export const SCHEMA = section('', {
           example: '1h',
           min: '1s',
           max: '36500d',
-          text: 'Age at which its messages are not given to clients that come back, besides mqtt_offline_message.max_age. Stored in rocksdb they are deleted.',
+          text: 'Age at which its messages are not given to clients that come back, besides mqtt_offline_message.max_age. Stored ones are deleted; of "segment" their bytes return with their file.',
         }),
       ),
       maxBytes: optional(
@@ -306,7 +332,7 @@ export const SCHEMA = section('', {
           example: '16MiB',
           min: '1KiB',
           max: '1024TiB',
-          text: 'Bytes of stored messages kept of each topic, besides engine.retention; the oldest are deleted. For messages stored in rocksdb.',
+          text: 'Bytes of stored messages kept of each topic, besides engine.retention; the oldest are deleted. Of "segment" the bytes return with their file.',
         }),
       ),
       maxMessages: optional(

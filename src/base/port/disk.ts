@@ -27,6 +27,8 @@ export interface Disk {
   /** Creates the directory and its parents, durably. */
   makeDirectory(directory: string): Promise<void>
   remove(path: string): Promise<void>
+  /** Removes a directory in which nothing is left, names that were removed durably included. It may be back, empty, after a power loss. */
+  removeDirectory(directory: string): Promise<void>
   rename(from: string, to: string): Promise<void>
   /** Makes created, renamed and removed names of the directory durable. */
   syncDirectory(directory: string): Promise<void>

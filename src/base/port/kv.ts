@@ -22,6 +22,16 @@ export interface KvOperation {
   readonly value: Buffer | undefined
 }
 
+/** What a verification has found. */
+export interface KvVerification {
+  /** Of the keys and values that were read. */
+  readonly bytes: number
+  /** Where to go on; undefined at the end of the range, and where it can't be read on. */
+  readonly next: Buffer | undefined
+  /** Keys whose values are not what was written, and the key from which on nothing can be read. */
+  readonly damaged: readonly Buffer[]
+}
+
 /** Rejects with PlatformError diskFull, diskFailed or dataDamaged. */
 export interface Kv {
   get(key: Buffer): Promise<Buffer | undefined>
@@ -31,6 +41,8 @@ export interface Kv {
   write(batch: readonly KvOperation[], options: { readonly sync: boolean }): Promise<void>
   /** The pairs of a range, at most `limit` (default 1000) of them, read from one snapshot. Page on with `gte` = last key + '\0'. */
   scan(range: KvRange): Promise<readonly KvPair[]>
+  /** Reads at most `limit` (default 1000) pairs of a range and judges them. Damage that is found is told: it is not thrown, and ends nothing. */
+  verify(range: KvRange): Promise<KvVerification>
   /** A consistent view that stays as it is while writes go on. Must be closed. */
   iterate(range: KvRange): KvIterator
   close(): Promise<void>

@@ -9,6 +9,8 @@ import type { Target } from './subscription-table.ts'
 
 /** The receiving end of a consumer: a session. */
 export interface Outlet {
+  /** How it is called where it is told that it is held up. */
+  readonly reader?: string
   /** Filters of the subscriptions that are owed records of QoS 1 and 2; all of them when messages of QoS 0 are stored. */
   filters(): readonly string[]
   /** Messages of QoS 0 are stored for clients that are away. */
@@ -21,16 +23,23 @@ export interface Outlet {
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean
   /** Bytes it could take now, about. */
   appetiteBytes(): number
+  /** Records it could take now. */
+  readonly appetite: number
   /** Limits on what it gets of the time when it was away; absent or undefined for none. Asked once. */
   offlineLimits?(): OfflineLimits | undefined
   /** So many records were left out by these limits. */
   dropped?(reason: OfflineReason, count: number): void
   /** So many records that were owed were removed by the retention of their topics, as far as that is known. */
   removed?(count: number): void
+  /** More of a log has been read and offered. */
+  advanced?(log: LogId): void
   /** Records [from, to) were removed by retention before they could be delivered. */
   missed(log: LogId, from: Position, to: Position): void
   failed(error: unknown): void
 }
+
+/** What it reads. */
+export type ConsumedStore = Pick<ShardStore, 'read' | 'extent'>
 
 interface Follower {
   readonly log: LogId
@@ -44,10 +53,17 @@ interface Follower {
   reading: boolean
 }
 
+/** Logs read at the same time for one consumer: each read holds a page of its log in memory. */
+const READINGS_MAX = 8
+
 export class Consumer {
-  readonly #store: ShardStore
+  readonly #store: ConsumedStore
   readonly #outlet: Outlet
-  readonly #followers: Follower[] = []
+  /** Of the logs it has had to do with. One that is not among them is followed live. */
+  readonly #followers = new Map<LogId, Follower>()
+  /** Those that are not live, whose turn it is to be read first. */
+  readonly #behind = new Set<Follower>()
+  #readings = 0
   readonly #cursor = new RecordCursor()
   /** What went by while the client was away has not been counted yet. */
   #unmeasured: OfflineLimits | undefined
@@ -57,23 +73,24 @@ export class Consumer {
   readonly #drops = new Map<OfflineReason, number>()
   #closed = false
 
-  constructor(store: ShardStore, outlet: Outlet) {
+  constructor(store: ConsumedStore, outlet: Outlet) {
     this.#store = store
     this.#outlet = outlet
   }
 
   /** A live record that is owed at QoS 1 or 2. */
   live(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): void {
-    const follower = this.#followers[log] ?? this.#follow(log)
+    const follower = this.#followers.get(log) ?? this.#follow(log)
     if (!follower.live || this.#closed) return
     if (this.#outlet.offer(target, log, batch, cursor)) return
     follower.live = false
     follower.next = cursor.position
+    this.#behind.add(follower)
   }
 
   /** Whether a live record that is owed at QoS 0 may be sent now. If not, it is read from the log: stored ones from before must come first. */
   liveQos0(log: LogId, position: Position): boolean {
-    const follower = this.#followers[log]
+    const follower = this.#followers.get(log)
     if (follower === undefined || !this.#outlet.storesQos0 || follower.live || follower.next >= follower.awayUntil) return true
     follower.awayUntil = position + 1
     return false
@@ -86,19 +103,18 @@ export class Consumer {
     follower.next = next
     follower.awayFrom = seen
     follower.awayUntil = this.#store.extent(log).end
+    this.#behind.add(follower)
     this.#unmeasured ??= this.#outlet.offlineLimits?.()
   }
 
-  /** There is room again: reads on in every log that is behind. */
+  /** There is room again: reads on in the logs that are behind, a few at a time, in turns. */
   resume(): void {
     if (this.#closed) return
     if (this.#unmeasured !== undefined) {
       if (!this.#measuring) void this.#measure(this.#unmeasured)
       return
     }
-    for (const follower of this.#followers) {
-      if (follower !== undefined && !follower.live && !follower.reading) void this.#catchUp(follower)
-    }
+    this.#readBehind()
   }
 
   /** Nothing is offered any more; positions stay readable. */
@@ -108,49 +124,92 @@ export class Consumer {
 
   /** Where the consumer stands in each log it has had to do with: everything before it was offered. */
   positions(): readonly { readonly log: LogId; readonly next: Position }[] {
-    return this.#followers
-      .filter((follower) => follower !== undefined)
-      .map(({ log, live, next }) => ({ log, next: live ? this.#store.extent(log).end : next }))
+    return [...this.#followers.keys()].map((log) => ({ log, next: this.position(log) }))
+  }
+
+  /** Where it stands in one log. */
+  position(log: LogId): Position {
+    const follower = this.#followers.get(log)
+    return follower === undefined || follower.live ? this.#store.extent(log).end : follower.next
+  }
+
+  /** Whether it has had to do with a log. */
+  follows(log: LogId): boolean {
+    return this.#followers.has(log)
   }
 
   /** Notes that the consumer begins at the tail of a log, so that `positions` tells of it. */
   follow(log: LogId): void {
-    if (this.#followers[log] === undefined) this.#follow(log)
+    if (!this.#followers.has(log)) this.#follow(log)
   }
 
   #follow(log: LogId): Follower {
     const follower: Follower = { log, live: true, next: 0, awayFrom: 0, awayUntil: 0, reading: false }
-    this.#followers[log] = follower
+    const before = this.#followers.get(log)
+    if (before !== undefined) this.#behind.delete(before)
+    this.#followers.set(log, follower)
     return follower
+  }
+
+  #readBehind(): void {
+    if (this.#behind.size === 0) return
+    const isOwed = this.#outlet.filters().length > 0
+    for (const follower of this.#behind) {
+      if (follower.reading) continue
+      if (!isOwed || this.#isAtEnd(follower)) this.#goLive(follower)
+      else if (this.#readings < READINGS_MAX) void this.#catchUp(follower)
+      else return
+    }
+  }
+
+  /** Everything committed up to its place has passed `live` already, and what comes next will. */
+  #isAtEnd({ log, next }: Follower): boolean {
+    return next >= this.#store.extent(log).end
+  }
+
+  #goLive(follower: Follower): void {
+    follower.live = true
+    this.#behind.delete(follower)
   }
 
   async #catchUp(follower: Follower): Promise<void> {
     follower.reading = true
+    this.#readings++
     try {
       while (!this.#closed && !follower.live) {
         const filters = this.#outlet.filters()
         const { log, next: from } = follower
         if (filters.length === 0) {
-          follower.live = true
-          return
+          this.#goLive(follower)
+          break
         }
-        const result = await this.#store.read({ log, from, filters, bytesMax: this.#outlet.appetiteBytes() })
+        const { appetite: recordsMax, reader } = this.#outlet
+        const result = await this.#store.read({ log, from, filters, bytesMax: this.#outlet.appetiteBytes(), recordsMax, reader })
         if (this.#closed) return
         if (result.from > from) this.#outlet.missed(log, from, result.from)
         const took = result.batches.every((batch) => this.#offerAll(follower, batch))
         this.#reportDrops()
-        if (!took) return
+        if (!took) {
+          this.#outlet.advanced?.(log)
+          // The others have their turn first when there is room again.
+          this.#behind.delete(follower)
+          this.#behind.add(follower)
+          return
+        }
         // Told only of what has been passed: a range that is read again is counted again.
         if (result.removed !== undefined) this.#outlet.removed?.(result.removed)
         follower.next = result.next
-        // Everything committed up to here has passed `live` already, and what comes next will.
-        if (follower.next >= this.#store.extent(log).end) follower.live = true
+        if (this.#isAtEnd(follower)) this.#goLive(follower)
+        this.#outlet.advanced?.(log)
       }
     } catch (error) {
       this.#outlet.failed(error)
+      return
     } finally {
       follower.reading = false
+      this.#readings--
     }
+    if (!this.#closed) this.#readBehind()
   }
 
   async #measure(limits: OfflineLimits): Promise<void> {
@@ -160,8 +219,7 @@ export class Consumer {
       owes: (topic, log, cursor) => this.#owes(topic, log, cursor),
       closed: () => this.#closed,
     }
-    const behind = this.#followers.filter((follower) => follower !== undefined && !follower.live)
-    const stretches = behind.map(({ log, next, awayUntil }) => ({ log, from: next, until: awayUntil }))
+    const stretches = [...this.#behind].map(({ log, next, awayUntil }) => ({ log, from: next, until: awayUntil }))
     try {
       this.#cut = await measureBacklog(this.#store, owner, limits, stretches)
       this.#unmeasured = undefined
@@ -172,7 +230,7 @@ export class Consumer {
   }
 
   #owes(topic: string, log: LogId, cursor: RecordCursor): boolean {
-    const follower = this.#followers[log]
+    const follower = this.#followers.get(log)
     const target = this.#outlet.claim(topic, log, cursor.position)
     const claim = target !== undefined && cursor.publisher === target.subscriber.uid ? target.own : target
     if (claim === undefined || follower === undefined) return false

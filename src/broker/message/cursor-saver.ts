@@ -13,7 +13,15 @@ export interface CursorSource {
   readonly before: readonly CursorSource[]
   /** Whether it is saved itself, not only those before it. */
   readonly stored: boolean
-  cursors(): readonly Cursor[]
+  /** What has changed since it was last saved, as it is now. */
+  unsaved(): UnsavedCursors
+  /** What `unsaved` told of up to this mark is committed. */
+  saved(mark: number): void
+}
+
+export interface UnsavedCursors {
+  readonly cursors: readonly Cursor[]
+  readonly mark: number
 }
 
 const SAVE_INTERVAL_MS = 100
@@ -49,7 +57,7 @@ export class CursorSaver {
   async saveNow(source: CursorSource): Promise<void> {
     this.#dirty.delete(source)
     if (source.before.length === 0) {
-      if (source.stored) await this.#meta.saveCursors([saveOf(source)])
+      if (source.stored) await this.#commit([saveOf(source)])
       return
     }
     const turn = this.#afterLast(source)
@@ -72,7 +80,7 @@ export class CursorSaver {
     // Taken before those of the others: what is not in it, they know of.
     const save = saveOf(source)
     await Promise.all(source.before.map((other) => this.#saveJointly(other)))
-    if (source.stored) await this.#meta.saveCursors([save])
+    if (source.stored) await this.#commit([save])
   }
 
   #saveJointly(source: CursorSource): Promise<void> {
@@ -90,6 +98,13 @@ export class CursorSaver {
     await this.saveNow(source)
   }
 
+  async #commit(saves: readonly Save[]): Promise<void> {
+    const changed = saves.filter(({ cursors }) => cursors.length > 0)
+    if (changed.length === 0) return
+    await this.#meta.saveCursors(changed.map(({ source: { uid, epoch }, cursors }) => ({ uid, epoch, cursors })))
+    for (const { source, mark } of changed) source.saved(mark)
+  }
+
   readonly #save = (): void => {
     void this.#saveDirty()
   }
@@ -102,7 +117,7 @@ export class CursorSaver {
       const leading = new Set(following.flatMap(({ before }) => before))
       const alone = sources.filter((source) => source.before.length === 0 && source.stored && !leading.has(source))
       for (let from = 0; from < alone.length; from += SOURCES_MAX) {
-        await this.#meta.saveCursors(alone.slice(from, from + SOURCES_MAX).map(saveOf))
+        await this.#commit(alone.slice(from, from + SOURCES_MAX).map(saveOf))
       }
       await Promise.all(following.map((source) => this.saveNow(source)))
     } catch (error) {
@@ -115,4 +130,8 @@ export class CursorSaver {
   }
 }
 
-const saveOf = (source: CursorSource) => ({ uid: source.uid, epoch: source.epoch, cursors: source.cursors() })
+interface Save extends UnsavedCursors {
+  readonly source: CursorSource
+}
+
+const saveOf = (source: CursorSource): Save => ({ source, ...source.unsaved() })

@@ -3,6 +3,7 @@
 //
 // Messages wait in the logs, so there is no queue to drop from: the backlog is read twice, first to count it and then to deliver what is left. That happens
 // only where a limit is set, and costs no memory but 16 bytes for each message that the limit lets through.
+import { Heap } from '#base/heap'
 import type { LogId, Position, ReadRequest, ReadResult } from '#contract/client/engine-client'
 import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { OfflineLimit } from '#storage'
@@ -154,12 +155,16 @@ class Newest {
     let over = rings.reduce((sum, { ring }) => sum + ring.positions.length, 0) - this.#countMax
     const at = ({ ring, taken }: (typeof rings)[number], of: readonly number[]): number =>
       of[(ring.head + taken) % ring.positions.length] ?? Number.POSITIVE_INFINITY
-    const timeOf = (lane: (typeof rings)[number]): number =>
-      lane.taken === lane.ring.positions.length ? Number.POSITIVE_INFINITY : at(lane, lane.ring.timesMs)
+    const oldest = new Heap<(typeof rings)[number]>((a, b) => {
+      const [timeA, timeB] = [at(a, a.ring.timesMs), at(b, b.ring.timesMs)]
+      return timeA < timeB || (timeA === timeB && a.log < b.log)
+    })
+    for (const lane of rings) oldest.push(lane)
     for (; over > 0; over--) {
-      let oldest = rings[0]
-      for (const lane of rings) if (oldest === undefined || timeOf(lane) < timeOf(oldest)) oldest = lane
-      if (oldest !== undefined) oldest.taken++
+      const lane = oldest.pop()
+      if (lane === undefined) break
+      lane.taken++
+      if (lane.taken < lane.ring.positions.length) oldest.push(lane)
     }
     const begins = new Map<LogId, Position>()
     for (const lane of rings) {

@@ -55,21 +55,24 @@ class Lane {
 
 export class Publisher {
   readonly retainedWrites = new RetainedWrites()
-  readonly #store: ShardStore
+  readonly #store: Pick<ShardStore, 'append'>
   readonly #clock: Clock
   readonly #quota: RetainedQuota | undefined
-  readonly #lanes: Lane[] = []
+  /** Called when a log turns out to be gone: shards must be placed again. */
+  readonly #logRemoved: () => void
+  /** By log; made when a message is published to it. */
+  readonly #lanes: (Lane | undefined)[] = []
   #open: Lane[] = []
   #scheduled = false
   #pendingBytes = 0
   /** Shards with messages under way in the log of retained messages: what follows must not overtake them in the other log. With their count. */
   readonly #diverted = new Map<Shard, number>()
 
-  constructor(store: ShardStore, clock: Clock, quota?: RetainedQuota) {
+  constructor(store: Pick<ShardStore, 'append'>, clock: Clock, logRemoved: () => void, quota?: RetainedQuota) {
     this.#store = store
     this.#clock = clock
+    this.#logRemoved = logRemoved
     this.#quota = quota
-    for (const { id } of store.logs()) this.#lanes[id] = new Lane(id)
   }
 
   /** Bytes handed in and not yet settled: the measure for back-pressure on publishers. */
@@ -94,12 +97,11 @@ export class Publisher {
     owner: PublishOwner | undefined,
     tag: number,
   ): LogId {
-    const usual = shard.byQos[attributes & ATTRIBUTE.qosMask] as LogId
-    const diverts =
-      usual !== shard.retained && ((attributes & ATTRIBUTE.retain) !== 0 || (this.#diverted.size > 0 && this.#diverted.has(shard)))
-    const log = diverts ? shard.retained : usual
-    const lane = this.#lanes[log] as Lane
-    if (diverts) {
+    const usual = shard.logFor(attributes & ATTRIBUTE.qosMask)
+    const isRetained = (attributes & ATTRIBUTE.retain) !== 0 || (this.#diverted.size > 0 && this.#diverted.has(shard))
+    const log = isRetained ? shard.retained : usual
+    const lane = this.#lanes[log] ?? this.#newLane(log)
+    if (log !== usual) {
       lane.diverted.push(shard)
       this.#diverted.set(shard, (this.#diverted.get(shard) ?? 0) + 1)
     }
@@ -144,6 +146,12 @@ export class Publisher {
     return (attributes & ATTRIBUTE.expiry) === 0 ? boundMs : Math.min(expiryMs, boundMs)
   }
 
+  #newLane(log: LogId): Lane {
+    const lane = new Lane(log)
+    this.#lanes[log] = lane
+    return lane
+  }
+
   #queue(lane: Lane): void {
     lane.queued = true
     this.#open.push(lane)
@@ -177,6 +185,8 @@ export class Publisher {
     this.#store.append(lane.log, batch, (outcome) => {
       lane.appends--
       this.#pendingBytes -= bytes
+      const isRemoved = outcome.kind === 'rejected' && outcome.reason === 'removed'
+      if (isRemoved) this.#logRemoved()
       for (const shard of diverted) this.#settleDiverted(shard)
       if (retained > 0) {
         this.#quota?.settled(retained, retainedBytes)
@@ -185,6 +195,7 @@ export class Publisher {
       for (let at = 0; at < owners.length; at++) (owners[at] as PublishOwner).published(tags[at] as number, outcome)
       // What gathered meanwhile goes out at once; a lane that is queued goes at the end of its turn anyway.
       if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)
+      else if (isRemoved && lane.appends === 0 && !lane.queued) this.#lanes[lane.log] = undefined
     })
   }
 

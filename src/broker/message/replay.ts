@@ -11,7 +11,8 @@ import type { LogId, LogPosition, Position } from '#contract/client/engine-clien
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { Subscription } from '#contract/record/session'
 import type { ShardStore } from '#storage'
-import { Consumer, type Outlet } from './consumer.ts'
+import { type ConsumedStore, Consumer, type Outlet } from './consumer.ts'
+import type { LogSet } from './durable-logs.ts'
 import { parseRfc3339 } from './rfc3339.ts'
 import { mergeClaims, type Subscriber, type Target } from './subscription-table.ts'
 
@@ -41,7 +42,7 @@ export function parseReplayFrom(value: string): ReplayStart | undefined {
  */
 export async function replayStarts(
   store: Pick<ShardStore, 'extent' | 'positionAt'>,
-  durableLogs: ReadonlySet<LogId>,
+  durableLogs: LogSet,
   start: ReplayStart,
   began: readonly LogPosition[],
 ): Promise<readonly LogPosition[]> {
@@ -73,17 +74,18 @@ export interface ReplaySession {
   /** Sends a record, or refuses it for want of room: then it comes again after `resume`. */
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean
   appetiteBytes(): number
+  readonly appetite: number
   missed(log: LogId, from: Position, to: Position): void
   failed(error: unknown): void
   /** A replay has got further. */
-  advanced(): void
+  advanced(log: LogId): void
 }
 
 export class Replay implements Subscriber, Outlet {
   readonly storesQos0 = true
   readonly owesEverything = true
   readonly #session: ReplaySession
-  readonly #durableLogs: ReadonlySet<LogId>
+  readonly #durableLogs: LogSet
   readonly #consumer: Consumer
   #subscription: Subscription
   #filters: readonly string[]
@@ -93,8 +95,8 @@ export class Replay implements Subscriber, Outlet {
 
   /** `starts`: where it goes on in each durable log. Reading begins with `resume`. */
   constructor(
-    store: ShardStore,
-    durableLogs: ReadonlySet<LogId>,
+    store: ConsumedStore,
+    durableLogs: LogSet,
     session: ReplaySession,
     subscription: Subscription,
     starts: readonly LogPosition[],
@@ -136,9 +138,9 @@ export class Replay implements Subscriber, Outlet {
     this.#consumer.close()
   }
 
-  /** Its place in each durable log. */
-  places(): readonly { readonly log: LogId; readonly next: Position }[] {
-    return this.#consumer.positions().filter(({ log }) => this.#durableLogs.has(log))
+  /** Its place in a durable log; undefined in one that it has had nothing to do with. */
+  placeIn(log: LogId): Position | undefined {
+    return this.#consumer.follows(log) ? this.#consumer.position(log) : undefined
   }
 
   // ---- the consumer's questions
@@ -153,12 +155,16 @@ export class Replay implements Subscriber, Outlet {
 
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor): boolean {
     if (!this.#session.offer(target, log, batch, cursor)) return false
-    this.#session.advanced()
+    this.#session.advanced(log)
     return true
   }
 
   appetiteBytes(): number {
     return this.#session.appetiteBytes()
+  }
+
+  get appetite(): number {
+    return this.#session.appetite
   }
 
   missed(log: LogId, from: Position, to: Position): void {
@@ -167,6 +173,11 @@ export class Replay implements Subscriber, Outlet {
 
   failed(error: unknown): void {
     this.#session.failed(error)
+  }
+
+  /** More of its history has been read; some of it may be for nobody. */
+  advanced(log: LogId): void {
+    this.#session.advanced(log)
   }
 
   #targetIn(log: LogId): Target {

@@ -2,17 +2,21 @@
 // Sends a new subscription the retained messages that match it, page by page, as fast as the client takes them (D10).
 //
 // Gap-free and never out of order: the subscription is live before the first page is read. A value whose record comes along live is left
-// out (its position is at or past `since`), and so is a topic of which a live message was delivered while the feed ran.
+// out (its position is at or past `since`, or its log came later), and so is a topic of which a live message was delivered while the feed ran.
 import type { Clock } from '#base/port/clock'
 import type { LogPosition } from '#contract/client/engine-client'
 import type { MetaClient, RetainedValue } from '#contract/client/meta-client'
 import type { Subscription } from '#contract/record/session'
 import type { ShardStore } from '#storage'
+import { beginIn } from './concerned-logs.ts'
+import type { LogSet } from './durable-logs.ts'
 import type { FeedTurns } from './feed-turns.ts'
 
 export interface RetainedOutlet {
   /** Sends a retained message, or refuses it for want of room: then `resume` is called when there is some. */
   offerRetained(subscription: Subscription, value: RetainedValue): boolean
+  /** Messages of QoS 0 are stored for clients that are away. */
+  readonly storesQos0: boolean
   /** Messages it could take now, about. */
   readonly appetite: number
   feedDone(feed: RetainedFeed): void
@@ -23,11 +27,17 @@ const PAGE_MAX = 512
 /** Topics remembered as delivered live while a feed runs. */
 const TOUCHED_MAX = 65_536
 
+/** What feeds read from. */
+export interface RetainedSource {
+  readonly store: Pick<ShardStore, 'retainedUpTo'>
+  readonly meta: Pick<MetaClient, 'retained'>
+  readonly clock: Clock
+  readonly turns: FeedTurns
+  readonly durableLogs: LogSet
+}
+
 export class RetainedFeed {
-  readonly #store: Pick<ShardStore, 'retainedUpTo'>
-  readonly #meta: Pick<MetaClient, 'retained'>
-  readonly #clock: Clock
-  readonly #turns: FeedTurns
+  readonly #source: RetainedSource
   readonly #outlet: RetainedOutlet
   readonly subscription: Subscription
   /** It goes on where an earlier connection stopped. */
@@ -41,19 +51,8 @@ export class RetainedFeed {
   #closed = false
 
   /** A subscription that says `retainedAfter` goes on there. `since`: the end of each durable log concerned at the moment when the subscription became live. */
-  constructor(
-    store: Pick<ShardStore, 'retainedUpTo'>,
-    meta: Pick<MetaClient, 'retained'>,
-    clock: Clock,
-    turns: FeedTurns,
-    outlet: RetainedOutlet,
-    subscription: Subscription,
-    since: readonly LogPosition[],
-  ) {
-    this.#store = store
-    this.#meta = meta
-    this.#clock = clock
-    this.#turns = turns
+  constructor(source: RetainedSource, outlet: RetainedOutlet, subscription: Subscription, since: readonly LogPosition[]) {
+    this.#source = source
     this.#outlet = outlet
     const { retainedAfter, ...plain } = subscription
     this.subscription = plain
@@ -90,7 +89,7 @@ export class RetainedFeed {
     try {
       if (!this.#viewed) {
         // Every record before `since` that is retained must be in the view, or it would be in neither.
-        for (const [log, position] of this.#since) await this.#store.retainedUpTo(log, position)
+        for (const [log, position] of this.#since) await this.#source.store.retainedUpTo(log, position)
         this.#viewed = true
       }
       while (await this.#sendPage()) {
@@ -105,11 +104,12 @@ export class RetainedFeed {
 
   /** False when there is nothing more to send, or no room. */
   async #sendPage(): Promise<boolean> {
-    await this.#turns.enter()
+    const { meta, clock, turns } = this.#source
+    await turns.enter()
     try {
       if (this.#closed) return false
       const count = Math.min(PAGE_MAX, Math.max(1, this.#outlet.appetite))
-      const page = await this.#meta.retained(this.filter, this.#after === '' ? undefined : this.#after, count, this.#clock.realtime())
+      const page = await meta.retained(this.filter, this.#after === '' ? undefined : this.#after, count, clock.realtime())
       if (this.#closed) return false
       if (page.length === 0) {
         this.#closed = true
@@ -122,12 +122,21 @@ export class RetainedFeed {
       }
       return true
     } finally {
-      this.#turns.leave()
+      turns.leave()
     }
   }
 
   #isLive(value: RetainedValue): boolean {
     const since = this.#since.get(value.log)
-    return (since !== undefined && value.position >= since) || this.#touched.has(value.topic)
+    // A log that was not there when the subscription became live has only what came after.
+    const isLater = since === undefined ? this.#source.durableLogs.has(value.log) : value.position >= since
+    return isLater || this.#touched.has(value.topic) || (this.continued && this.#isOwed(value))
+  }
+
+  /** What was published since the subscription began, while the client was away too, waits for it in the log, or has been sent from there. */
+  #isOwed({ log, position, qos }: RetainedValue): boolean {
+    const { subscription } = this
+    const isKept = Math.min(subscription.qos, qos) > 0 || this.#outlet.storesQos0
+    return isKept && this.#source.durableLogs.has(log) && position >= beginIn(subscription.since, log)
   }
 }

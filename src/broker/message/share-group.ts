@@ -8,9 +8,11 @@ import type { Counter } from '#base/port/metrics'
 import type { LogId, Position } from '#contract/client/engine-client'
 import type { ShareConsumer, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch, RecordCursor } from '#contract/record/record-batch'
-import type { Cursor, Session } from '#contract/record/session'
-import type { CursorSaver, CursorSource } from './cursor-saver.ts'
+import type { InFlight, Session } from '#contract/record/session'
+import type { CursorSaver, CursorSource, UnsavedCursors } from './cursor-saver.ts'
+import type { LogSet } from './durable-logs.ts'
 import type { BrokerEvents } from './events.ts'
+import { MovedLogs } from './moved-logs.ts'
 import type { SharedFilter } from './share-filter.ts'
 import type { SharePolicy } from './share-policy.ts'
 import type { Target } from './subscription-table.ts'
@@ -46,7 +48,7 @@ export interface ShareServices {
   /** Members whose client is connected, over all groups. */
   readonly seats: { count: number }
   readonly saver: CursorSaver
-  readonly durableLogs: ReadonlySet<LogId>
+  readonly durableLogs: LogSet
 }
 
 interface Seat {
@@ -75,6 +77,7 @@ export class ShareGroup implements ShareSink, CursorSource {
   /** Highest QoS granted: members that were all granted 0 are owed nothing that cannot be sent as it comes. */
   #qosMax = 0
   #consumer: ShareConsumer | undefined
+  readonly #moved = new MovedLogs()
   #record: Session | undefined
 
   constructor(number: number, shared: SharedFilter, policy: SharePolicy, services: ShareServices) {
@@ -96,6 +99,8 @@ export class ShareGroup implements ShareSink, CursorSource {
 
   set record(record: Session | undefined) {
     this.#record = record
+    // A log that a record does not know came after it: the first save is of all that there are.
+    this.#moved.markAll()
     if (record === undefined) this.#services.saver.forget(this)
   }
 
@@ -180,7 +185,7 @@ export class ShareGroup implements ShareSink, CursorSource {
       // At QoS 2 the message is completed to this client or dropped with its session [MQTT-4.8.2-4] [MQTT-4.8.2-5]: one that ends with the
       // connection never gives it back.
       if (qos === 0 || (qos === 2 && !member.persistent)) this.finish(log, position)
-      else this.#moved()
+      else this.#advanced(log)
       return true
     }
     if (cursor.qos > 0 && (this.#qosMax > 0 || this.memberCount === 0)) return false
@@ -198,7 +203,7 @@ export class ShareGroup implements ShareSink, CursorSource {
 
   finish(log: LogId, position: Position): void {
     this.#consumer?.finish(log, position)
-    this.#moved()
+    this.#advanced(log)
   }
 
   /** Records that were with a member go to others; those of QoS 2 to nobody. */
@@ -213,7 +218,10 @@ export class ShareGroup implements ShareSink, CursorSource {
       if (ofLog === undefined) byLog.set(log, [position])
       else ofLog.push(position)
     }
-    for (const [log, positions] of byLog) this.#consumer?.handBack(log, positions)
+    for (const [log, positions] of byLog) {
+      this.#consumer?.handBack(log, positions)
+      this.#moved.mark(log)
+    }
   }
 
   appetiteBytes(): number {
@@ -222,6 +230,7 @@ export class ShareGroup implements ShareSink, CursorSource {
   }
 
   missed(log: LogId, from: Position, to: Position): void {
+    this.#advanced(log)
     this.#services.metrics.droppedRetention.add(to - from)
     this.#tellDropped('retention', to - from)
     this.#services.logger.log('warn', 'records were removed by retention before a shared group had them', {
@@ -280,19 +289,26 @@ export class ShareGroup implements ShareSink, CursorSource {
     return must(this.#record, 'only a group with a record is saved').epoch
   }
 
-  cursors(): readonly Cursor[] {
-    const progress = this.#consumer?.progress() ?? []
-    return progress
+  unsaved(): UnsavedCursors {
+    const progress = this.#consumer?.progress(this.#moved.all ? undefined : this.#moved.logs()) ?? []
+    const cursors = progress
       .filter(({ log }) => this.#services.durableLogs.has(log))
       .map(({ log, next, open }) => ({
         log,
         next,
         seen: next,
-        inFlight: open.map((position, order) => ({ position, packetId: 0, order, qos: 1, released: false })),
+        inFlight: open.map((position, order): InFlight => ({ position, packetId: 0, order, qos: 1, released: false })),
       }))
+    return { cursors, mark: this.#moved.count }
   }
 
-  #moved(): void {
-    if (this.#record !== undefined) this.#services.saver.mark(this)
+  saved(mark: number): void {
+    this.#moved.saved(mark)
+  }
+
+  #advanced(log: LogId): void {
+    if (this.#record === undefined) return
+    this.#moved.mark(log)
+    this.#services.saver.mark(this)
   }
 }

@@ -9,6 +9,7 @@ import type { LogId, Position } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { ShareClient, ShareProgress } from '#contract/client/share-client'
 import { type BrokerIdentity, type Cursor, EXPIRY_NEVER, type Session, SHARE_TENANT } from '#contract/record/session'
+import type { ShardStore } from '#storage'
 import type { SharedFilter } from './share-filter.ts'
 import { ShareGroup, type ShareServices } from './share-group.ts'
 import { createSharePolicy, type SharePolicyName } from './share-policy.ts'
@@ -50,7 +51,7 @@ interface AwayMember {
 }
 
 export class ShareGroups {
-  readonly #store: ShareClient
+  readonly #store: ShareClient & Pick<ShardStore, 'logs'>
   readonly #meta: ShareMeta
   readonly #services: ShareServices & Pick<RegistryServices, 'metrics'>
   readonly #random: Random
@@ -67,7 +68,7 @@ export class ShareGroups {
   #lastNumber = 0
 
   constructor(
-    store: ShareClient,
+    store: ShareClient & Pick<ShardStore, 'logs'>,
     meta: ShareMeta,
     services: RegistryServices,
     random: Random,
@@ -333,7 +334,7 @@ export class ShareGroups {
       group.hold(member.uid, heldOf(member, session.uid))
     }
     const held = members.flatMap(({ uid }) => group.held(uid))
-    const progress = progressOf(cursors)
+    const progress = progressOf(cursors, shared.filter, this.#store.logs())
     await this.#open(group, progress)
     this.#recorded(group, session)
     // A record that was lost is made anew.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Puts together what meta has of shared groups when a node starts. The cursors of a group are saved before those of its members, so they know of all that
 // the members have in flight or have finished. What is open and with no member was with a client that is gone.
-import type { LogId, Position } from '#contract/client/engine-client'
+import { matches } from '#base/topic-filter'
+import type { LogDescription, LogId, Position } from '#contract/client/engine-client'
 import type { MetaClient, SharedMember } from '#contract/client/meta-client'
 import type { ShareProgress } from '#contract/client/share-client'
 import { type Cursor, type Session, type SessionKey, SHARE_TENANT } from '#contract/record/session'
@@ -66,8 +67,17 @@ export const heldOf = ({ cursors }: StoredMember, share: number): readonly HeldR
     inFlight.filter((entry) => entry.share === share).map(({ position, qos }): HeldRecord => ({ log, position, qos })),
   )
 
-export const progressOf = (cursors: readonly Cursor[]): readonly ShareProgress[] =>
-  cursors.map(({ log, next, inFlight }) => ({ log, next, open: inFlight.map(({ position }) => position) }))
+/** How far a group had got. A log that its record does not know came after it: nothing of it has been handed out. */
+export function progressOf(cursors: readonly Cursor[], filter: string, logs: readonly LogDescription[]): readonly ShareProgress[] {
+  const progress = cursors.map(({ log, next, inFlight }) => ({ log, next, open: inFlight.map(({ position }) => position) }))
+  // The first save of a record is of all logs; without it, there was nobody yet.
+  if (progress.length === 0) return progress
+  const known = new Set(progress.map(({ log }) => log))
+  const later = logs.filter(
+    ({ id, storage, topic }) => topic !== undefined && storage !== 'memory' && !known.has(id) && matches(filter, topic),
+  )
+  return [...progress, ...later.map(({ id }) => ({ log: id, next: 0, open: [] }))]
+}
 
 /** What was handed out and is with nobody who is still there. None of it was sent at QoS 2: such a message is in the session that has it. */
 export function unheld(progress: readonly ShareProgress[], held: readonly HeldRecord[]): readonly HeldRecord[] {

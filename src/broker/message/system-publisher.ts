@@ -20,7 +20,7 @@ export class SystemPublisher {
   /** At QoS 0. Nobody is told whether it went well: the next value corrects a lost one, and an event is not worth more. */
   publish(topic: string, payload: string): void {
     const log = this.#store.logOf('memory', topic)
-    const shard: Shard = { topic, byQos: [log, log, log], retained: log, messageExpiryMs: Number.POSITIVE_INFINITY }
+    const shard: Shard = { topic, logFor: () => log, retained: log, messageExpiryMs: Number.POSITIVE_INFINITY }
     const message = { topic, qos: 0, retain: false, publisher: SYSTEM_UID, expiryMs: 0, sequence: -1, headers: NO_HEADERS }
     this.#publisher.publishMessage(shard, { ...message, payload: Buffer.from(payload) }, undefined, 0)
   }

@@ -7,6 +7,7 @@ import type { AppendOutcome, LogId } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { Session, SessionKey, Will } from '#contract/record/session'
 import type { Shard, ShardRouter, ShardStore } from '#storage'
+import type { LogSet } from './durable-logs.ts'
 import type { Publisher } from './publish.ts'
 
 /** Above all packet ids, so that a will never meets a message of its session. */
@@ -21,7 +22,7 @@ export class WillPublisher {
   readonly #publisher: Publisher
   readonly #router: ShardRouter
   readonly #store: Pick<ShardStore, 'release'>
-  readonly #durableLogs: ReadonlySet<LogId>
+  readonly #durableLogs: LogSet
   readonly #meta: Pick<MetaClient, 'takeWill'>
   readonly #clock: Clock
   readonly #mayFire: WillPermission
@@ -29,7 +30,8 @@ export class WillPublisher {
   constructor(
     publisher: Publisher,
     router: ShardRouter,
-    store: Pick<ShardStore, 'release' | 'logs'>,
+    store: Pick<ShardStore, 'release'>,
+    durableLogs: LogSet,
     meta: Pick<MetaClient, 'takeWill'>,
     clock: Clock,
     mayFire: WillPermission,
@@ -37,7 +39,7 @@ export class WillPublisher {
     this.#publisher = publisher
     this.#router = router
     this.#store = store
-    this.#durableLogs = new Set(store.logs().flatMap(({ id, storage }) => (storage === 'memory' ? [] : [id])))
+    this.#durableLogs = durableLogs
     this.#meta = meta
     this.#clock = clock
     this.#mayFire = mayFire
@@ -48,19 +50,17 @@ export class WillPublisher {
     const shard = this.#router.shard(will.topic)
     if (!this.#mayFire(session, will)) await this.#take(session)
     else if (this.#isDurable(shard, will)) {
-      await this.#append(shard, session, will)
-      if (await this.#take(session)) await this.#release(session)
+      const log = await this.#append(shard, session, will)
+      if (await this.#take(session)) await this.#release(session, log)
     } else if (await this.#take(session)) {
-      await this.#append(shard, session, will)
-      await this.#release(session)
+      await this.#release(session, await this.#append(shard, session, will))
     }
   }
 
   /** Publishes a will that the opening of another session has taken: under its sequence, for an append of the earlier owner may be on its way. */
   async publishTaken(session: Session, will: Will): Promise<void> {
     if (!this.#mayFire(session, will)) return
-    await this.#append(this.#router.shard(will.topic), session, will)
-    await this.#release(session)
+    await this.#release(session, await this.#append(this.#router.shard(will.topic), session, will))
   }
 
   /** False when somebody else has taken it. */
@@ -68,24 +68,25 @@ export class WillPublisher {
     return (await this.#meta.takeWill(session, session.uid, session.epoch)) !== undefined
   }
 
-  #release(session: Session): Promise<unknown> {
-    return this.#store.release(session.uid, sequenceOf(session), undefined)
+  #release(session: Session, log: LogId): Promise<unknown> {
+    return this.#store.release(session.uid, sequenceOf(session), log)
   }
 
   #isDurable(shard: Shard, { qos, retain }: Will): boolean {
-    return this.#durableLogs.has(retain ? shard.retained : (shard.byQos[qos] as LogId))
+    return this.#durableLogs.has(retain ? shard.retained : shard.logFor(qos))
   }
 
-  #append(shard: Shard, session: Session, will: Will): Promise<void> {
+  /** Resolves with the log that it is in. */
+  #append(shard: Shard, session: Session, will: Will): Promise<LogId> {
     const { topic, qos, retain, headers, payload, messageExpirySeconds } = will
     const expiryMs = messageExpirySeconds === undefined ? 0 : this.#clock.realtime() + messageExpirySeconds * 1000
     return new Promise((resolve, reject) => {
       const published = (_tag: number, outcome: AppendOutcome): void => {
-        if (outcome.kind === 'appended') resolve()
+        if (outcome.kind === 'appended') resolve(log)
         else reject(new Error(`the will on '${topic}' was not stored: ${outcome.kind}`))
       }
       const message = { topic, qos, retain, publisher: session.uid, expiryMs, sequence: sequenceOf(session), headers, payload }
-      this.#publisher.publishMessage(shard, message, { published }, 0)
+      const log = this.#publisher.publishMessage(shard, message, { published }, 0)
     })
   }
 }

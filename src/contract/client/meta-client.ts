@@ -5,6 +5,7 @@
 import type { BrokerIdentity, Cursor, ExpirySeconds, Session, SessionKey, Subscription, Will } from '../record/session.ts'
 import type { DelayedClient } from './delayed-client.ts'
 import type { ExclusiveClient } from './exclusive-client.ts'
+import type { CataloguedLog, LogCatalogue, LogCreation } from './log-catalogue.ts'
 
 export interface OpenSessionRequest extends SessionKey {
   readonly owner: BrokerIdentity
@@ -100,4 +101,10 @@ export interface MetaClient {
   retainedCount(): number
   /** What they take, in bytes. */
   retainedBytes(): number
+  /** Enters an independent log into the catalogue. Repeating it changes nothing. */
+  createLog(log: CataloguedLog): Promise<LogCreation>
+  /** Strikes it out for good: its id is never given again, and its data may go. Repeating it changes nothing. */
+  removeLog(log: CataloguedLog): Promise<void>
+  /** The independent logs there are, by id. */
+  logs(): Promise<LogCatalogue>
 }

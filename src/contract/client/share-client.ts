@@ -33,8 +33,8 @@ export interface ShareConsumer {
   handBack(log: LogId, positions: readonly Position[]): void
   /** There is room again. */
   resume(): void
-  /** In every log that the filter concerns. Exact: as of this moment. */
-  progress(): readonly ShareProgress[]
+  /** In these logs, as far as the filter concerns them; in all that it concerns when none are named. Exact: as of this moment. */
+  progress(logs?: Iterable<LogId>): readonly ShareProgress[]
   /** Nothing is offered any more. */
   close(): void
 }
@@ -42,7 +42,7 @@ export interface ShareConsumer {
 export interface ShareClient {
   /**
    * Opens the consumer of a group on the topics that match `filter`. It begins at the end of each log, but for those in `progress`, where it goes on
-   * after the first `resume`. Resolves when every publish that begins from now on is for the group.
+   * after the first `resume`; of logs that are created later it gets everything. Resolves when every publish that begins from now on is for the group.
    */
   openShare(filter: string, sink: ShareSink, progress: readonly ShareProgress[]): Promise<ShareConsumer>
 }

@@ -127,17 +127,27 @@ export class RecordBatch {
 
   /** Checks length, version, CRC and structure before anything is believed. Throws dataDamaged or dataVersion. */
   static parse(bytes: Buffer): RecordBatch {
-    if (bytes.length < BATCH_HEADER_BYTES) throw damaged(`${bytes.length} bytes are too few for a batch header`)
-    if (bytes.readUInt32BE(AT.magic) !== BATCH_MAGIC) throw damaged('no record batch begins here')
-    if (bytes.readUInt32BE(AT.length) !== bytes.length) throw damaged('the length in the header is not the length of the batch')
-    if (bytes[AT.version] !== BATCH_VERSION)
-      throw new PlatformError(
-        ERROR_CODES.dataVersion,
-        `record batch format ${bytes[AT.version]} is not ${BATCH_VERSION}, the one this version reads`,
-      )
+    checkHeader(bytes)
     if (bytes.readUInt32BE(AT.crc) !== crc32c(bytes, 0, AT.checked)) throw damaged('the CRC does not match the content')
     return new RecordBatch(bytes, parseTopics(bytes))
   }
+
+  /** The same without the CRC: of bytes that another checksum has just vouched for. */
+  static parseVerified(bytes: Buffer): RecordBatch {
+    checkHeader(bytes)
+    return new RecordBatch(bytes, parseTopics(bytes))
+  }
+}
+
+function checkHeader(bytes: Buffer): void {
+  if (bytes.length < BATCH_HEADER_BYTES) throw damaged(`${bytes.length} bytes are too few for a batch header`)
+  if (bytes.readUInt32BE(AT.magic) !== BATCH_MAGIC) throw damaged('no record batch begins here')
+  if (bytes.readUInt32BE(AT.length) !== bytes.length) throw damaged('the length in the header is not the length of the batch')
+  if (bytes[AT.version] !== BATCH_VERSION)
+    throw new PlatformError(
+      ERROR_CODES.dataVersion,
+      `record batch format ${bytes[AT.version]} is not ${BATCH_VERSION}, the one this version reads`,
+    )
 }
 
 function parseTopics(bytes: Buffer): string[] {
@@ -352,6 +362,22 @@ export class RecordBatchBuilder {
     this.#at += length
     this.#note(cursor.attributes)
     this.#recordCount++
+  }
+
+  /** Copies the records `source[start, end)`, which are known to be good. All get the topic, and their distances to the base position grow by `shift`. */
+  copySpan(source: Buffer, start: number, end: number, topic: number, shift: number): void {
+    const bytes = this.#room(end - start)
+    const last = this.#at + end - start
+    source.copy(bytes, this.#at, start, end)
+    for (let at = this.#at; at < last; this.#recordCount++) {
+      bytes.writeUInt16BE(topic, at + 4)
+      bytes.writeUInt32BE(bytes.readUInt32BE(at + 8) + shift, at + 8)
+      this.#note(bytes.readUInt16BE(at + 6))
+      const length = bytes.readUInt32BE(at)
+      assert(length >= RECORD_HEADER_BYTES && at + length <= last, 'records that are copied lie one after the other')
+      at += length
+    }
+    this.#at = last
   }
 
   /** The batch, sealed with its CRC; the builder is empty again. */

@@ -30,6 +30,8 @@ interface Follower {
   reading: boolean
   /** `resume` was called while reading. */
   called: boolean
+  /** The log was removed. */
+  gone: boolean
 }
 
 /** Records that came back and are fetched together. */
@@ -40,7 +42,8 @@ export class SharedConsumer implements ShareConsumer {
   readonly #filters: readonly string[]
   readonly #sink: ShareSink
   readonly #feed: ShareFeed
-  readonly #followers: Follower[] = []
+  /** By log. */
+  readonly #followers = new Map<LogId, Follower>()
   readonly #record = new RecordCursor()
   /** A log may not be live. */
   #behind = true
@@ -53,25 +56,42 @@ export class SharedConsumer implements ShareConsumer {
     this.#feed = feed
     for (const source of logs) {
       const saved = progress.find(({ log }) => log === source.log)
-      const cursor = saved === undefined ? new ShareCursor(source.end, [], true) : new ShareCursor(saved.next, saved.open, false)
-      this.#followers[source.log] = { source, cursor, reading: false, called: false }
+      if (saved === undefined) this.include(source)
+      else this.#follow(source, new ShareCursor(saved.next, saved.open, false))
     }
+  }
+
+  /** Follows a log from its end on: all of it, if it is new. */
+  include(source: ShareLog): void {
+    this.#follow(source, new ShareCursor(source.end, [], true))
+  }
+
+  /** The log was removed, and what the group had of it is gone. */
+  exclude(log: LogId): void {
+    const follower = this.#followers.get(log)
+    if (follower === undefined) return
+    follower.gone = true
+    this.#followers.delete(log)
+  }
+
+  #follow(source: ShareLog, cursor: ShareCursor): void {
+    this.#followers.set(source.log, { source, cursor, reading: false, called: false, gone: false })
   }
 
   /** A committed record that matches. */
   live(log: LogId, batch: RecordBatch, record: RecordCursor): void {
-    const cursor = this.#followers[log]?.cursor
+    const cursor = this.#followers.get(log)?.cursor
     if (cursor === undefined || this.#closed) return
     if (record.qos === 0) this.#sink.offer(log, batch, record)
     else if (cursor.live) this.#handOut(log, cursor, batch, record)
   }
 
   finish(log: LogId, position: Position): void {
-    this.#followers[log]?.cursor.finish(position)
+    this.#followers.get(log)?.cursor.finish(position)
   }
 
   handBack(log: LogId, positions: readonly Position[]): void {
-    const follower = this.#followers[log]
+    const follower = this.#followers.get(log)
     if (follower === undefined || this.#closed) return
     const { cursor } = follower
     const next = this.#nextOf(follower)
@@ -86,22 +106,29 @@ export class SharedConsumer implements ShareConsumer {
   resume(): void {
     if (this.#closed || !this.#behind) return
     this.#behind = false
-    for (const follower of this.#followers) {
-      if (follower === undefined || follower.cursor.live) continue
+    for (const follower of this.#followers.values()) {
+      if (follower.cursor.live) continue
       this.#behind = true
       this.#wake(follower)
     }
   }
 
-  progress(): readonly ShareProgress[] {
-    return this.#followers
-      .filter((follower) => follower !== undefined)
-      .map((follower) => ({ log: follower.source.log, next: this.#nextOf(follower), open: follower.cursor.open() }))
+  progress(logs: Iterable<LogId> = this.#followers.keys()): readonly ShareProgress[] {
+    const progress: ShareProgress[] = []
+    for (const log of logs) {
+      const follower = this.#followers.get(log)
+      if (follower !== undefined) progress.push({ log, next: this.#nextOf(follower), open: follower.cursor.open() })
+    }
+    return progress
   }
 
   close(): void {
     this.#closed = true
     this.#feed.remove(this)
+  }
+
+  #isOver({ gone }: Follower): boolean {
+    return this.#closed || gone
   }
 
   #nextOf({ source, cursor }: Follower): Position {
@@ -127,25 +154,26 @@ export class SharedConsumer implements ShareConsumer {
     const { cursor } = follower
     follower.reading = true
     try {
-      while (!this.#closed && !cursor.live && follower.called) {
+      while (!this.#isOver(follower) && !cursor.live && follower.called) {
         follower.called = false
-        while (!this.#closed && !cursor.live) {
+        while (!this.#isOver(follower) && !cursor.live) {
           const goesOn = cursor.hasReturned ? await this.#handOutAgain(follower) : await this.#readOn(follower)
           if (!goesOn) break
         }
       }
     } catch (error) {
-      this.#sink.failed(error)
+      if (!follower.gone) this.#sink.failed(error)
     } finally {
       follower.reading = false
     }
   }
 
   /** False when nobody had room. */
-  async #handOutAgain({ source, cursor }: Follower): Promise<boolean> {
+  async #handOutAgain(follower: Follower): Promise<boolean> {
+    const { source, cursor } = follower
     const positions = cursor.returned(RETURNED_MAX)
     const batches = await source.catchUp.fetch(positions)
-    if (this.#closed) return false
+    if (this.#isOver(follower)) return false
     const taken = new Set<Position>()
     const record = this.#record
     let hasRoom = true
@@ -169,11 +197,12 @@ export class SharedConsumer implements ShareConsumer {
   }
 
   /** False when nobody had room. */
-  async #readOn({ source, cursor }: Follower): Promise<boolean> {
+  async #readOn(follower: Follower): Promise<boolean> {
+    const { source, cursor } = follower
     const { next: from } = cursor
     const { log } = source
     const result = await source.catchUp.read({ from, filters: this.#filters, bytesMax: this.#sink.appetiteBytes() })
-    if (this.#closed) return false
+    if (this.#isOver(follower)) return false
     if (result.from > from) this.#sink.missed(log, from, result.from)
     const record = this.#record
     for (const batch of result.batches) {

@@ -42,6 +42,16 @@ export class ShareTable implements CommitListener, ShareFeed {
     return consumer
   }
 
+  /** A log of one topic is new: the groups that the topic is for follow it. */
+  include(source: ShareLog, topic: string): void {
+    for (const consumer of this.#route(topic)) consumer.include(source)
+  }
+
+  /** A log is gone. */
+  exclude(log: LogId): void {
+    for (const consumers of [...this.#exact.values(), ...this.#wildcards.values()]) for (const consumer of consumers) consumer.exclude(log)
+  }
+
   remove(consumer: SharedConsumer): void {
     const byFilter = hasWildcard(consumer.filter) ? this.#wildcards : this.#exact
     const all = byFilter.get(consumer.filter) ?? []

@@ -29,6 +29,8 @@ const TAIL_LOOKED_MAX = 2048
 
 /** What a log shows to its readers. */
 export interface ReadableLog {
+  /** The log was removed: there is nothing to be read, whatever fails. */
+  readonly isAbandoned: boolean
   readonly start: Position
   readonly tail: Tail
   /** Undefined for a log that is only in memory. */
@@ -54,8 +56,10 @@ export interface PlanCounters {
 interface Progress {
   readonly filters: FilterSet
   readonly bytesMax: number
+  readonly recordsMax: number
   readonly batches: RecordBatch[]
   bytes: number
+  records: number
   /** Everything before it has been looked at. */
   at: Position
   /** Work of this call is used up. */
@@ -83,17 +87,18 @@ export class CatchUp {
 
   /** `request.from` past the end reads from the end: the log has lost what was there. Rejects with dataDamaged. */
   read(request: Omit<ReadRequest, 'log'>): Promise<ReadResult> {
-    return this.readMatching(new FilterSet(request.filters), request.from, request.bytesMax)
+    return this.readMatching(new FilterSet(request.filters), request.from, request.bytesMax, request.recordsMax)
   }
 
-  async readMatching(filters: FilterSet, from: Position, bytesMax: number): Promise<ReadResult> {
+  async readMatching(filters: FilterSet, from: Position, bytesMax: number, recordsMax = Number.POSITIVE_INFINITY): Promise<ReadResult> {
     for (;;) {
       const first = this.#firstFrom(from)
-      const progress: Progress = { filters, bytesMax: Math.max(bytesMax, 1), batches: [], bytes: 0, at: first, full: false }
-      while (!progress.full && progress.at < this.#log.tail.end) {
+      const progress = begin(filters, first, bytesMax, recordsMax)
+      while (!progress.full && progress.at < this.#log.tail.end && !this.#log.isAbandoned) {
         if (progress.at >= this.#log.tail.first) this.#readTail(progress)
-        else await this.#readStored(progress)
+        else await this.#readStored(progress).catch((error: unknown) => this.#unlessAbandoned(error))
       }
+      if (this.#log.isAbandoned) return { batches: [], next: from, atEnd: true, from }
       // Retention, or eviction, may have taken away what lay ahead: then what was found may be incomplete.
       if (this.#firstFrom(from) !== first) continue
       const result = { batches: progress.batches, next: progress.at, atEnd: progress.at === this.#log.tail.end, from: first }
@@ -122,6 +127,10 @@ export class CatchUp {
       done = end - 1
     }
     return batches
+  }
+
+  #unlessAbandoned(error: unknown): void {
+    if (!this.#log.isAbandoned) throw error
   }
 
   #tailEntryAt(position: Position): TailEntry | undefined {
@@ -178,7 +187,7 @@ export class CatchUp {
     const reader = stored.records.ofTopics(topics, chunk?.base ?? progress.at, to)
     const wanted: Wanted = { filters: progress.filters, from: progress.at, to }
     for (;;) {
-      const sources = await reader.next(progress.bytesMax - progress.bytes)
+      const sources = await reader.next(bytesLeft(progress))
       const base = sources[0]?.basePosition
       if (base === undefined) break
       if (progress.full) {
@@ -202,8 +211,8 @@ export class CatchUp {
       for (let at = 0; at < chunks.length; ) {
         const group: Chunk[] = []
         const topicIds = new Set<number>()
-        let bytes = progress.bytes
-        while (at < chunks.length && group.length < CHUNKS_FETCHED_MAX && bytes < progress.bytesMax) {
+        let { bytes, records } = progress
+        while (at < chunks.length && group.length < CHUNKS_FETCHED_MAX && bytes < progress.bytesMax && records < progress.recordsMax) {
           if (topicsLooked >= CHUNK_TOPICS_LOOKED_MAX) break
           const chunk = chunks[at++] as Chunk
           const wantedIds = chunk.topicIds.filter((id) => this.#isWanted(progress.filters, id))
@@ -211,6 +220,7 @@ export class CatchUp {
           group.push(chunk)
           topicsLooked += chunk.topicIds.length
           bytes += (chunk.bytes * wantedIds.length) / chunk.topicIds.length
+          records += ((chunk.end - chunk.base) * wantedIds.length) / chunk.topicIds.length
         }
         this.#takeChunks(progress, wanted, group, await this.#setsOf(group, topicIds))
         if (!progress.full && topicsLooked >= CHUNK_TOPICS_LOOKED_MAX) progress.full = progress.at < to
@@ -256,8 +266,28 @@ export class CatchUp {
     if (batch === undefined) return
     progress.batches.push(batch)
     progress.bytes += batch.bytes.length
-    if (progress.bytes >= progress.bytesMax) progress.full = true
+    progress.records += batch.recordCount
+    if (progress.bytes >= progress.bytesMax || progress.records >= progress.recordsMax) progress.full = true
   }
+}
+
+function begin(filters: FilterSet, from: Position, bytesMax: number, recordsMax: number): Progress {
+  return {
+    filters,
+    bytesMax: Math.max(bytesMax, 1),
+    recordsMax: Math.max(recordsMax, 1),
+    batches: [],
+    bytes: 0,
+    records: 0,
+    at: from,
+    full: false,
+  }
+}
+
+/** What the reader still takes, if its records go on as they began. */
+function bytesLeft({ bytes, bytesMax, records, recordsMax }: Progress): number {
+  const left = bytesMax - bytes
+  return records === 0 || recordsMax === Number.POSITIVE_INFINITY ? left : Math.min(left, ((recordsMax - records) * bytes) / records)
 }
 
 /** Whether a chunk has so many of the topics that its neighbours are likely to have them too. */

@@ -5,13 +5,15 @@ import { must } from '#base/assert'
 import { isPlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { RecordBatch } from '#contract/record/record-batch'
-import type { Entry } from '#raft'
+import type { Entry, EntryPiece } from '#raft'
 import { isBatch } from './control-record.ts'
 
-/** Committed entries of one log. */
+/** Committed entries of one log, each verified against the checksum with which it was written. */
 export interface EntryReader {
   /** Entries [from, to), at least one and then at most `bytesMax` of data. Rejects with offsetOutOfRange when retention has removed them, and with dataDamaged. */
   read(from: number, to: number, bytesMax: number): Promise<readonly Entry[]>
+  /** Some bytes of entries that ascend, not verified. Rejects with offsetOutOfRange too. */
+  readPieces(pieces: readonly EntryPiece[]): Promise<readonly Buffer[]>
 }
 
 /** What one log keeps of what it has read. */
@@ -35,6 +37,9 @@ export class EntryBatches {
   /** By index, the oldest read first. */
   readonly #kept = new Map<number, RecordBatch>()
   #keptBytes = 0
+  /** Entries that readers needed: kept here, and read. */
+  hits = 0
+  misses = 0
 
   connect(reader: EntryReader): void {
     this.#reader = reader
@@ -74,8 +79,10 @@ export class EntryBatches {
       const index = indexes[next] as number
       const kept = this.#kept.get(index)
       const stretch = stretches.at(-1)
-      if (kept !== undefined) found.set(index, kept)
-      else if (stretch?.to === index) stretch.to++
+      if (kept !== undefined) {
+        found.set(index, kept)
+        this.hits++
+      } else if (stretch?.to === index) stretch.to++
       else if (stretches.length < READS_MAX) stretches.push({ from: index, to: index + 1 })
       else break
     }
@@ -86,6 +93,7 @@ export class EntryBatches {
 
   async #readStretch({ from, to }: Stretch, bytesMax: number, found: Map<number, EntryContent>): Promise<void> {
     const entries = await this.#entries(from, to, bytesMax)
+    this.misses += entries?.length ?? 0
     if (entries === undefined) for (let index = from; index < to; index++) found.set(index, 'gone')
     else
       for (const { index, kind, data } of entries) {
@@ -93,20 +101,24 @@ export class EntryBatches {
           found.set(index, 'other')
           continue
         }
-        const batch = RecordBatch.parse(data)
+        const batch = RecordBatch.parseVerified(data)
         found.set(index, batch)
         this.#keep(index, batch)
       }
   }
 
+  /** Some bytes of entries that ascend, not verified; undefined when retention has removed some of them. Rejects with dataDamaged. */
+  readPieces(pieces: readonly EntryPiece[]): Promise<readonly Buffer[] | undefined> {
+    return unlessGone(this.#connected.readPieces(pieces))
+  }
+
   /** Undefined when retention has removed some of them. */
-  async #entries(from: number, to: number, bytesMax: number): Promise<readonly Entry[] | undefined> {
-    try {
-      return await must(this.#reader, 'a log of type segment is connected to its entries').read(from, to, bytesMax)
-    } catch (error) {
-      if (isPlatformError(error) && error.code === ERROR_CODES.offsetOutOfRange) return undefined
-      throw error
-    }
+  #entries(from: number, to: number, bytesMax: number): Promise<readonly Entry[] | undefined> {
+    return unlessGone(this.#connected.read(from, to, bytesMax))
+  }
+
+  get #connected(): EntryReader {
+    return must(this.#reader, 'a log of type segment is connected to its entries')
   }
 
   #keep(index: number, batch: RecordBatch): void {
@@ -118,5 +130,14 @@ export class EntryBatches {
       this.#kept.delete(oldest)
       this.#keptBytes -= bytes.length
     }
+  }
+}
+
+async function unlessGone<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (isPlatformError(error, ERROR_CODES.offsetOutOfRange)) return undefined
+    throw error
   }
 }

@@ -3,15 +3,17 @@
 //
 //   key      := 'e' log u32 kind
 //   kind     := 'm'                                the state itself
+//             | 'k' topic id u32 hash u32 position u64  a record with a key: `hash` is the crc32c of that
 //             | 'p' base position u64              a chunk: consecutive records of the log
 //             | 'r' topic id u32 base position u64 a run: the records of one topic within the chunk of that base
 //             | 's' publisher u64 sequence u32     a sequence that was not released
 //             | 't' name                           a topic
 //   state    := version u8 | applied index u64 | end u64 | start u64 | next topic id u32 | stored bytes u64 | topics saved up to u64 | retained up to u64
 //   chunk    := end u64 | append time u64 | bytes u32 | extent? | topic id u32 *      an extent in logs of type segment only
-//   extent   := first entry index u64 | entries u32
+//   extent   := first entry index u64 | entries u32                                  the highest bit of `entries`: trimmed
 //   run      := record batch                                                        rocksdb
-//             | entry index u64 | distance u16 *                                     segment: the first entry that has the topic, then the others
+//             | reference                                                            segment: where in the Raft log it is (reference.ts)
+//   k        := empty
 //   sequence := position u64
 //   topic    := id u32 | last position u64
 //
@@ -22,17 +24,15 @@ import { ERROR_CODES } from '#base/error-code'
 import type { KvRange } from '#base/port/kv'
 import type { LogId, Position } from '#contract/client/engine-client'
 
-const STATE_VERSION = 1
+/** Raised with each change of any value, so that a store of another version is refused at the start and not when it is read. */
+const STATE_VERSION = 2
 const STATE_BYTES = 1 + 8 + 8 + 8 + 4 + 8 + 8 + 8
 const CHUNK_HEADER_BYTES = 20
 const EXTENT_BYTES = 12
-const REFERENCE_BYTES = 8
+const TRIMMED = 0x8000_0000
 const PREFIX_BYTES = 6
 
-/** A chunk refers to fewer entries than this: distances between them fit into a u16. */
-export const CHUNK_ENTRIES_MAX = 0x1_0000
-
-const KIND = { state: 0x6d, chunk: 0x70, run: 0x72, sequence: 0x73, topic: 0x74 } as const
+const KIND = { recordKey: 0x6b, state: 0x6d, chunk: 0x70, run: 0x72, sequence: 0x73, topic: 0x74 } as const
 
 /** What a log's state says besides its records. */
 export interface StoredState {
@@ -55,6 +55,8 @@ export interface StoredState {
 export interface Extent {
   readonly first: number
   readonly count: number
+  /** The entries may have records of topics that the chunk does not list: they were removed. */
+  readonly isTrimmed: boolean
 }
 
 /** What is known of a chunk without reading its runs. */
@@ -70,9 +72,23 @@ export interface Chunk {
   readonly extent: Extent | undefined
 }
 
+/** Everything that the store has of a log. */
+export function keysOfLog(log: LogId): KvRange {
+  const gte = Buffer.alloc(PREFIX_BYTES - 1)
+  gte.write('e', 0, 'latin1')
+  gte.writeUInt32BE(log, 1)
+  return { gte, lt: prefixEnd(gte) }
+}
+
+/** Everything that it has of the logs from this one on. */
+export const keysFromLog = (log: LogId): KvRange => ({ gte: keysOfLog(log).gte, lt: Buffer.from('f', 'latin1') })
+
+export const logOfKey = (key: Buffer): LogId => key.readUInt32BE(1)
+
 /** The keys of one log. */
 export class LogKeys {
   readonly state: Buffer
+  readonly #recordKey: Buffer
   readonly #chunk: Buffer
   readonly #run: Buffer
   readonly #sequence: Buffer
@@ -87,10 +103,25 @@ export class LogKeys {
       return bytes
     }
     this.state = prefix(KIND.state)
+    this.#recordKey = prefix(KIND.recordKey)
     this.#chunk = prefix(KIND.chunk)
     this.#run = prefix(KIND.run)
     this.#sequence = prefix(KIND.sequence)
     this.#topic = prefix(KIND.topic)
+  }
+
+  /** `hash` is that of the key of the record at `position`. */
+  recordKey(topicId: number, hash: number, position: Position): Buffer {
+    const key = Buffer.allocUnsafe(PREFIX_BYTES + 16)
+    this.#recordKey.copy(key)
+    key.writeUInt32BE(topicId, PREFIX_BYTES)
+    key.writeUInt32BE(hash, PREFIX_BYTES + 4)
+    writeUint64(key, position, PREFIX_BYTES + 8)
+    return key
+  }
+
+  get recordKeys(): KvRange {
+    return { gte: this.#recordKey, lt: prefixEnd(this.#recordKey) }
   }
 
   chunk(base: Position): Buffer {
@@ -130,6 +161,20 @@ export class LogKeys {
     return { gte: this.run(topicId, from), lt: this.run(topicId, to) }
   }
 
+  /** Everything of the log. */
+  get all(): KvRange {
+    return { gte: this.state, lt: prefixEnd(this.#topic) }
+  }
+
+  get allChunks(): KvRange {
+    return this.chunks(0)
+  }
+
+  /** Sequences and topics. */
+  get afterRuns(): KvRange {
+    return { gte: this.#sequence, lt: prefixEnd(this.#topic) }
+  }
+
   get sequences(): KvRange {
     return { gte: this.#sequence, lt: prefixEnd(this.#sequence) }
   }
@@ -142,6 +187,8 @@ export class LogKeys {
 /** Whether a key is that of a run: damage there concerns the records of one topic in one chunk, and nothing else. */
 export const isRecordKey = (key: Buffer): boolean => key.length > PREFIX_BYTES && key[0] === 0x65 && key[5] === KIND.run
 
+/** Position in the key of a record with a key. */
+export const recordKeyPositionOf = (key: Buffer): Position => readUint64(key, PREFIX_BYTES + 8)
 /** Base position in the key of a chunk. */
 export const chunkBaseOf = (key: Buffer): Position => readUint64(key, PREFIX_BYTES)
 /** Base position in the key of a run. */
@@ -188,7 +235,7 @@ export function encodeChunk(end: Position, appendTimeMs: number, size: number, t
   bytes.writeUInt32BE(size, 16)
   if (extent !== undefined) {
     writeUint64(bytes, extent.first, CHUNK_HEADER_BYTES)
-    bytes.writeUInt32BE(extent.count, CHUNK_HEADER_BYTES + 8)
+    bytes.writeUInt32BE(extent.count + (extent.isTrimmed ? TRIMMED : 0), CHUNK_HEADER_BYTES + 8)
   }
   let at = header
   for (const id of topicIds) at = bytes.writeUInt32BE(id, at)
@@ -201,33 +248,20 @@ export function decodeChunk(key: Buffer, value: Buffer, hasExtent: boolean): Chu
   if (value.length < header || value.length % 4 !== 0) throw damaged(`chunk ${chunkBaseOf(key)} has ${value.length} bytes`)
   const topicIds: number[] = []
   for (let at = header; at < value.length; at += 4) topicIds.push(value.readUInt32BE(at))
-  const extent = hasExtent ? { first: readUint64(value, CHUNK_HEADER_BYTES), count: value.readUInt32BE(CHUNK_HEADER_BYTES + 8) } : undefined
   return {
     base: chunkBaseOf(key),
     end: readUint64(value, 0),
     appendTimeMs: readUint64(value, 8),
     bytes: value.readUInt32BE(16),
     topicIds,
-    extent,
+    extent: hasExtent ? decodeExtent(value) : undefined,
   }
 }
 
-/** The entries of a chunk in which a topic occurs, ascending. */
-export function encodeReference(entries: readonly number[]): Buffer {
-  const first = entries[0] as number
-  const bytes = Buffer.allocUnsafe(REFERENCE_BYTES + 2 * (entries.length - 1))
-  writeUint64(bytes, first, 0)
-  for (let at = 1; at < entries.length; at++) bytes.writeUInt16BE((entries[at] as number) - first, REFERENCE_BYTES + 2 * (at - 1))
-  return bytes
-}
-
-/** Throws dataDamaged. */
-export function decodeReference(value: Buffer): readonly number[] {
-  if (value.length < REFERENCE_BYTES || value.length % 2 !== 0) throw damaged(`a reference has ${value.length} bytes`)
-  const first = readUint64(value, 0)
-  const entries = [first]
-  for (let at = REFERENCE_BYTES; at < value.length; at += 2) entries.push(first + value.readUInt16BE(at))
-  return entries
+function decodeExtent(value: Buffer): Extent {
+  const count = value.readUInt32BE(CHUNK_HEADER_BYTES + 8)
+  const isTrimmed = count >= TRIMMED
+  return { first: readUint64(value, CHUNK_HEADER_BYTES), count: isTrimmed ? count - TRIMMED : count, isTrimmed }
 }
 
 export function encodeTopic(id: number, last: Position): Buffer {

@@ -3,15 +3,16 @@
 import { must } from '#base/assert'
 import { Heap } from '#base/heap'
 import type { Position } from '#contract/client/engine-client'
-import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
+import { ATTRIBUTE, type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
 import type { FilterSet } from './filter-set.ts'
 
-/** Records with a position in [from, to), and, when given, among `positions`, whose topic matches. */
+/** Records with a position in [from, to), and, when given, among `positions` and with that key, whose topic matches. */
 export interface Wanted {
   readonly filters: FilterSet
   readonly from: Position
   readonly to: Position
   readonly positions?: ReadonlySet<Position>
+  readonly key?: Buffer
 }
 
 /** One source of a merge, standing at a wanted record. */
@@ -30,14 +31,20 @@ class Head {
 
   /** Moves to the next wanted record; false at the end. */
   advance(): boolean {
-    const { from, to, positions } = this.#wanted
+    const { from, to, positions, key } = this.#wanted
     while (this.cursor.next()) {
       const position = this.cursor.position
       if (position >= to) return false
       if (position < from || this.#topicWanted[this.cursor.topic] !== true) continue
-      if (positions === undefined || positions.has(position)) return true
+      if (positions !== undefined && !positions.has(position)) continue
+      if (key === undefined || this.#hasKey(key)) return true
     }
     return false
+  }
+
+  #hasKey(key: Buffer): boolean {
+    const { attributes, keyStart, keyEnd } = this.cursor
+    return (attributes & ATTRIBUTE.key) !== 0 && key.compare(this.batch.bytes, keyStart, keyEnd) === 0
   }
 }
 
@@ -81,7 +88,7 @@ export class RecordSelection {
 }
 
 function isWhollyWanted(batch: RecordBatch, wanted: Wanted, end: Position | undefined): boolean {
-  if (wanted.positions !== undefined || batch.basePosition < wanted.from) return false
+  if (wanted.positions !== undefined || wanted.key !== undefined || batch.basePosition < wanted.from) return false
   if ((end ?? endOf(batch)) > wanted.to) return false
   return batch.topics.every((topic) => wanted.filters.matches(topic))
 }

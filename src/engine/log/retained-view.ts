@@ -138,6 +138,7 @@ export class RetainedView {
       for (const write of item.writes) writes.push(write)
     }
     const outcome = await this.#retain(writes)
+    if (outcome === 'abandoned') return
     // Nothing was pending any more if leadership was lost meanwhile.
     if (this.#pending[0] === taken[0]) this.#pending.splice(0, taken.length)
     this.#settle(outcome)
@@ -146,14 +147,17 @@ export class RetainedView {
   async #writeAgain(item: Pending, to: Position): Promise<void> {
     const { batches, next } = await this.#readAgain(item.base, to)
     const writes = batches.flatMap((batch) => (batch.hasRetained ? this.#writesOf(batch) : []))
-    if (writes.length > 0) await this.#retain(writes)
-    if (this.#pending[0] !== item) return
+    const outcome = writes.length === 0 ? 'stored' : await this.#retain(writes)
+    if (outcome === 'abandoned' || this.#pending[0] !== item) return
     if (next < to) this.#pending[0] = { ...item, base: next }
     else this.#pending.shift()
     this.#settle('stored')
   }
 
-  /** Repeats the call until it succeeds or is refused for good; then each write is tried alone, so that one bad value holds up no other. */
+  /**
+   * Repeats the call until it succeeds or is refused for good; then each write is tried alone, so that one bad value holds up no other. What is abandoned stays
+   * pending: the watermark that the stop stores must not pass it.
+   */
   async #retain(writes: readonly RetainedWrite[]): Promise<RetainedOutcome> {
     for (let delayMs = RETRY_MS_MIN; !this.#stopped; delayMs = Math.min(delayMs * 2, RETRY_MS_MAX)) {
       try {
@@ -174,6 +178,7 @@ export class RetainedView {
       let outcome: RetainedOutcome = 'stored'
       for (const write of writes) {
         const one = await this.#retain([write])
+        if (one === 'abandoned') return one
         if (outcome === 'stored') outcome = one
       }
       return outcome

@@ -12,6 +12,8 @@ import type { StripeMetrics } from './stripe-metrics.ts'
 const CHUNKS_STEP = 256
 /** Keys deleted in one write, and topics dropped in one step. */
 const KEYS_STEP = 2048
+/** Steps in which a round looks for keys of records that are gone. */
+const SWEEP_STEPS = 64
 
 export interface RetentionLimits {
   /** Records older than this are removed; 0 for no limit. */
@@ -29,6 +31,9 @@ export class Retention {
   #cleared: Position = 0
   /** The state is durable up to this entry. */
   #persisted = 0
+  /** Keys of records before this position are gone, and which of them have been looked at for a later one. */
+  #swept: Position = 0
+  #sweptThrough: Buffer | undefined
 
   constructor(machine: StripeMachine, limits: RetentionLimits, metrics: StripeMetrics) {
     this.#machine = machine
@@ -44,6 +49,7 @@ export class Retention {
   async run(nowMs: number, stopped: () => boolean, through = 0): Promise<boolean> {
     const { start, neededFrom } = this.#machine
     await this.#removeAll(nowMs, stopped, through)
+    await this.#sweepKeys(stopped)
     await this.#release()
     return this.#machine.start > start || this.#machine.neededFrom > neededFrom
   }
@@ -55,6 +61,24 @@ export class Retention {
       if (last !== undefined) await this.#remove(expired, last.end)
       const droppedAll = this.#dropTopics()
       if (expired.length < CHUNKS_STEP && droppedAll) return
+    }
+  }
+
+  /** Removes what the index of keys has of records that are gone. Readers pass over it, so it may take several rounds. */
+  async #sweepKeys(stopped: () => boolean): Promise<void> {
+    const { start } = this.#machine
+    if (start === this.#swept) return
+    for (let step = 0; step < SWEEP_STEPS && !stopped(); step++) {
+      const { old, last } = await this.#store.log.recordKeysBefore(start, this.#sweptThrough, KEYS_STEP)
+      if (old.length > 0)
+        await this.#write(
+          old.map((key) => ({ key, value: undefined })),
+          0,
+        )
+      this.#sweptThrough = last
+      if (last !== undefined) continue
+      this.#swept = start
+      return
     }
   }
 

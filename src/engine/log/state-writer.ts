@@ -3,10 +3,11 @@
 // Nothing waits for it but `persist`: entries are durable in the Raft log, and readers have the tail.
 import { must } from '#base/assert'
 import { uint64Bytes } from '#base/bytes'
+import { crc32c } from '#base/crc32c'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Kv, KvOperation } from '#base/port/kv'
 import type { Position } from '#contract/client/engine-client'
-import { type RecordBatch, RecordCursor } from '#contract/record/record-batch'
+import { ATTRIBUTE, type RecordBatch, RecordCursor } from '#contract/record/record-batch'
 import type { ChunkWriter } from './chunk-builder.ts'
 import { encodeState, encodeTopic, type LogKeys, type StoredState } from './key-layout.ts'
 import type { Topic } from './topic.ts'
@@ -20,6 +21,7 @@ const FLUSH_BYTES = 256 * 1024
 const WRITE_BYTES_MAX = 256 * 1024
 /** The last positions of topics are stored again after this many runs: what is left for a start to work out is bounded by it. */
 const TOPIC_SAVE_RUNS = 2048
+const NOTHING = Buffer.alloc(0)
 
 /** What one entry changes. */
 export interface AppliedEntry {
@@ -206,11 +208,23 @@ export class StateWriter {
       for (const operation of entry.operations) operations.push(operation)
       if (entry.batch === undefined) continue
       if (entry.batch.hasSequences) this.#encodeSequences(entry.batch, operations)
+      if (entry.batch.hasKeys) this.#encodeKeys(entry.batch, entry.topics, operations)
       if (this.#chunk.isFullFor(entry.batch, entry.index)) this.#closeChunk(operations)
       this.#chunk.add(entry.batch, entry.topics, entry.end, entry.index)
     }
     if (!this.#chunk.isEmpty) this.#closeChunk(operations)
     return operations
+  }
+
+  #encodeKeys(batch: RecordBatch, topics: readonly Topic[], operations: KvOperation[]): void {
+    const cursor = this.#cursor
+    cursor.reset(batch)
+    while (cursor.next()) {
+      if ((cursor.attributes & ATTRIBUTE.key) === 0) continue
+      const { id } = must(topics[cursor.topic], 'every topic of a batch is in the dictionary')
+      const hash = crc32c(batch.bytes, 0, cursor.keyStart, cursor.keyEnd)
+      operations.push({ key: this.#keys.recordKey(id, hash, cursor.position), value: NOTHING })
+    }
   }
 
   #encodeSequences(batch: RecordBatch, operations: KvOperation[]): void {

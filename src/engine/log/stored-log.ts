@@ -2,6 +2,7 @@
 // Reads the state, the topics and the chunks of one log from the key-value store, and its runs, each checked before it is believed (L26).
 import { must } from '#base/assert'
 import { readUint64 } from '#base/bytes'
+import { crc32c } from '#base/crc32c'
 import type { Kv, KvPair } from '#base/port/kv'
 import type { LogId, Position } from '#contract/client/engine-client'
 import { RecordBatch } from '#contract/record/record-batch'
@@ -9,16 +10,16 @@ import {
   type Chunk,
   damaged,
   decodeChunk,
-  decodeReference,
   decodeState,
   decodeTopic,
   LogKeys,
   publisherOf,
-  runBaseOf,
+  recordKeyPositionOf,
   type StoredState,
   sequenceOf,
   topicNameOf,
 } from './key-layout.ts'
+import { decodeReference, type Reference } from './reference.ts'
 
 const PAGE_COUNT = 1000
 
@@ -34,11 +35,10 @@ export interface StoredTopic {
   last: Position
 }
 
-/** The entries of one chunk in which a topic occurs. */
-export interface Reference {
-  /** Of the chunk. */
+/** The records of a topic in the chunk of a base. */
+export interface RunPlace {
+  readonly topicId: number
   readonly base: Position
-  readonly entries: readonly number[]
 }
 
 /** Everything but the records. */
@@ -89,6 +89,26 @@ export class StoredLog {
     return { state, topics: [...topics.values()], sequences }
   }
 
+  /** Positions in [from, to) of records of a topic whose key may be this one, ascending, at most `limit`. Some may be gone, or have another key of the same hash. */
+  async positionsOfKey(topicId: number, recordKey: Buffer, from: Position, to: Position, limit: number): Promise<readonly Position[]> {
+    if (from >= to) return []
+    const hash = crc32c(recordKey)
+    const range = { gte: this.keys.recordKey(topicId, hash, from), lt: this.keys.recordKey(topicId, hash, to) }
+    return (await this.#kv.scan({ ...range, limit })).map(({ key }) => recordKeyPositionOf(key))
+  }
+
+  /** Of the next `limit` entries for keys of records after `after`, those of records before `start`, and the last one looked at; undefined at the end. */
+  async recordKeysBefore(
+    start: Position,
+    after: Buffer | undefined,
+    limit: number,
+  ): Promise<{ readonly old: readonly Buffer[]; readonly last: Buffer | undefined }> {
+    const { gte, lt } = this.keys.recordKeys
+    const pairs = await this.#kv.scan({ gte: after === undefined ? gte : Buffer.concat([after, Buffer.from([0])]), lt, limit })
+    const old = pairs.map(({ key }) => key).filter((key) => recordKeyPositionOf(key) < start)
+    return { old, last: pairs.length < limit ? undefined : pairs.at(-1)?.key }
+  }
+
   /** Base of the chunk that holds `position`, or `position` itself when none does. */
   async chunkBaseAt(position: Position): Promise<Position> {
     const chunk = await this.chunkAt(position)
@@ -126,15 +146,22 @@ export class StoredLog {
     return pairs.map((pair) => RecordBatch.parse(pair.value))
   }
 
-  /** Which entries have records of a topic, for chunks whose base is in [from, to), at most `limit`. */
+  /** Where the records of a topic are, for chunks whose base is in [from, to), at most `limit`. Only of a log of type segment. */
   async references(topicId: number, from: Position, to: Position, limit: number): Promise<Reference[]> {
     if (from >= to) return []
     const pairs = await this.#kv.scan({ ...this.keys.runs(topicId, from, to), limit })
-    return pairs.map(({ key, value }) => ({ base: runBaseOf(key), entries: decodeReference(value) }))
+    return pairs.map(({ key, value }) => decodeReference(key, value))
+  }
+
+  /** The references of several chunks, in order; undefined in place of one that is not there any more. Only of a log of type segment. */
+  async referencesAt(places: readonly RunPlace[]): Promise<(Reference | undefined)[]> {
+    const keys = places.map(({ topicId, base }) => this.keys.run(topicId, base))
+    const values = await this.#kv.getMany(keys)
+    return values.map((value, at) => (value === undefined ? undefined : decodeReference(keys[at] as Buffer, value)))
   }
 
   /** The runs of several chunks, in order; undefined in place of one that is not there any more. */
-  async runsAt(places: readonly { readonly topicId: number; readonly base: Position }[]): Promise<(RecordBatch | undefined)[]> {
+  async runsAt(places: readonly RunPlace[]): Promise<(RecordBatch | undefined)[]> {
     const values = await this.#kv.getMany(places.map(({ topicId, base }) => this.keys.run(topicId, base)))
     return values.map((value) => (value === undefined ? undefined : RecordBatch.parse(value)))
   }

@@ -14,6 +14,7 @@ import { decodeControl, isBatch } from './control-record.ts'
 import { EntryBatches } from './entry-batches.ts'
 import { EntryRecords } from './entry-records.ts'
 import { FilterSet } from './filter-set.ts'
+import { KeyReads } from './key-reads.ts'
 import { RemovedRecords } from './removed-records.ts'
 import { RetainedView } from './retained-view.ts'
 import { SequenceTable } from './sequence-table.ts'
@@ -71,6 +72,7 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
   readonly tail: Tail
   readonly retained: RetainedView
   readonly catchUp: CatchUp
+  readonly keyReads: KeyReads
   readonly stored: StripeStore | undefined
   /** Of a log of type segment: its records stay in the Raft log. */
   readonly entries: EntryBatches | undefined
@@ -83,6 +85,7 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
   #end: Position = 0
   #start: Position = 0
   #neededFrom = 0
+  #isAbandoned = false
 
   constructor(log: LogId, storage: StorageType, share: StripeShare, proposals: Proposals) {
     const { kv, clock, crash } = share.ports
@@ -96,13 +99,18 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
     if (storage !== 'memory') {
       const stored = new StoredLog(log, kv, storage === 'segment')
       const start = (): Position => this.#start
-      const records = this.entries === undefined ? new RunRecords(stored, start) : new EntryRecords(stored, this.entries, start)
       const dictionary = new TopicDictionary()
+      const records =
+        this.entries === undefined
+          ? new RunRecords(stored, start)
+          : new EntryRecords(stored, dictionary, this.entries, () => this.#neededFrom)
       const writer = new StateWriter(kv, clock, crash, stored.keys, share.chunkBuilder, dictionary, this, share.backlogBytesMax)
       this.stored = { log: stored, records, dictionary, writer, removed: new RemovedRecords() }
     }
     this.catchUp = new CatchUp(this, share.metrics.plans)
-    this.retained = new RetainedView(log, share.meta, share.ports, (from, to) => this.#readAgain(from, to))
+    this.keyReads = new KeyReads(this, this.catchUp)
+    const viewed = storage === 'memory' ? fleetingLog(log, share.ports.clock.realtime()) : log
+    this.retained = new RetainedView(viewed, share.meta, share.ports, (from, to) => this.#readAgain(from, to))
   }
 
   get end(): Position {
@@ -147,6 +155,16 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
 
   persist(): Promise<number> {
     return this.stored === undefined ? Promise.resolve(this.#appliedIndex) : this.stored.writer.persist()
+  }
+
+  /** The log was removed: whatever a read that is under way finds, or fails to find, is of no account. */
+  get isAbandoned(): boolean {
+    return this.#isAbandoned
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true
+    this.retained.stop()
   }
 
   /** Entries from here on are read, so the Raft log keeps them. */
@@ -242,3 +260,12 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
 }
 
 const NOTHING: readonly KvOperation[] = []
+
+const FLEETING_FIRST = 0x8000_0000
+const FLEETING_STEP = 1_000_003
+
+/**
+ * The log that retained values of a log in memory are said to be in. Its positions begin anew with every process, and the higher position wins only among values of one log:
+ * under its own number, what is retained now would be older than what was retained in an earlier life.
+ */
+const fleetingLog = (log: LogId, nowMs: number): LogId => FLEETING_FIRST + ((Math.floor(nowMs) + log * FLEETING_STEP) % FLEETING_FIRST)

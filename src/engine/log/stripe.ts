@@ -5,78 +5,38 @@ import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES, type ErrorCode } from '#base/error-code'
 import type { AppendOutcome, LogId, Position, StorageType } from '#contract/client/engine-client'
 import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
+import { Append, type AppendDone, type AppendOwner, type ProposalWaiter, type Proposer } from './append.ts'
 import { encodeForget, encodeRelease, type Release } from './control-record.ts'
 import type { EntryReader } from './entry-batches.ts'
 import { type Proposals, StripeMachine, type StripePorts, type StripeShare } from './stripe-machine.ts'
 import type { StripeMetrics } from './stripe-metrics.ts'
+import { WaitingAppends } from './waiting-appends.ts'
 
 /** A batch must fit into one entry of the log. */
 const BATCH_BYTES_MAX = 32 * 1024 * 1024
 
-/** Told once what became of a proposal, never before `propose` has returned, unless it is refused. */
-export interface ProposalWaiter {
-  committed(index: number, reply: unknown): void
-  failed(error: PlatformError): void
-}
-
-/** The group that replicates a log. A refusal is thrown, or told to the waiter at once. */
-export interface Proposer {
-  propose(data: Buffer, waiter: ProposalWaiter): void
-}
-
-type Done = (outcome: AppendOutcome) => void
-
-/** One batch on its way. */
-class Append implements ProposalWaiter {
-  readonly batch: RecordBatch
-  readonly base: Position
-  readonly end: Position
-  readonly term: number
-  /** By the monotonic clock. */
-  readonly proposedAtMs: number
-  readonly done: Done
-  /** Later batches that hold duplicates of its records. */
-  followers: Done[] | undefined
-  readonly #stripe: Stripe
-
-  constructor(stripe: Stripe, batch: RecordBatch, base: Position, term: number, proposedAtMs: number, done: Done) {
-    this.#stripe = stripe
-    this.batch = batch
-    this.base = base
-    this.end = base + batch.recordCount
-    this.term = term
-    this.proposedAtMs = proposedAtMs
-    this.done = done
-  }
-
-  committed(): void {
-    this.#stripe.appendCommitted(this)
-  }
-
-  failed(error: PlatformError): void {
-    this.#stripe.appendFailed(this, error)
-  }
-
-  settle(outcome: AppendOutcome): void {
-    this.done(outcome)
-    if (this.followers !== undefined) for (const done of this.followers) done(outcome)
-  }
-}
+/** Why a log takes nothing: for good, or in the case of 'busy', for a while. */
+type Closed = 'busy' | 'stopping' | 'removed'
 
 interface WaitingRelease extends Release {
   readonly resolve: (known: boolean) => void
   readonly reject: (error: Error) => void
 }
 
-export class Stripe implements Proposals {
+export class Stripe implements Proposals, AppendOwner {
   readonly machine: StripeMachine
   readonly #ports: StripePorts
   readonly #metrics: StripeMetrics
-  readonly #builder = new RecordBatchBuilder()
+  /** Seldom used, and there may be thousands of logs. */
+  readonly #builder = new RecordBatchBuilder(256)
   readonly #cursor = new RecordCursor()
   #proposer: Proposer | undefined
   #leading = false
-  #stopping = false
+  #closed: Closed | undefined
+  /** Of a log that is being created: what came before it serves. */
+  #waiting: WaitingAppends | undefined
+  /** Told of each batch that waits. */
+  #onWaiting: () => void = () => {}
   #term = 0
   /** Position of the next record to be proposed. */
   #assigned: Position = 0
@@ -84,6 +44,8 @@ export class Stripe implements Proposals {
   #holed = false
   /** By the bytes proposed, in the order of their positions. */
   readonly #inFlight = new Map<Buffer, Append>()
+  /** Told when none is in flight any more. */
+  #onDrained: () => void = () => {}
   #lastAppendTimeMs = 0
   #releases: WaitingRelease[] = []
   #leadingWaiters: (() => void)[] = []
@@ -100,7 +62,7 @@ export class Stripe implements Proposals {
 
   /** `entries`: those of a log of type segment, which reads its records from there. */
   connect(proposer: Proposer, entries?: EntryReader): void {
-    assert(this.#proposer === undefined, 'a log is connected to its group once')
+    assert(!this.#leading, 'a log is connected to its group before it is led')
     this.#proposer = proposer
     if (this.machine.entries !== undefined) this.machine.entries.connect(must(entries, 'a log of type segment is given its entries'))
   }
@@ -111,27 +73,89 @@ export class Stripe implements Proposals {
     return new Promise((resolve) => this.#leadingWaiters.push(resolve))
   }
 
+  /** The log is being created, and nothing is in it: what is appended waits until `serve`. `onWaiting` is told each time, once the batch is noted. */
+  hold(onWaiting: () => void): void {
+    this.#waiting = new WaitingAppends()
+    this.#onWaiting = onWaiting
+  }
+
+  get isHeld(): boolean {
+    return this.#waiting !== undefined
+  }
+
+  /** The log is there and led: what has waited goes first. */
+  serve(): void {
+    const waiting = this.#waiting?.take() ?? []
+    this.#waiting = undefined
+    for (const { batch, done } of waiting) this.append(batch, done)
+  }
+
+  /** The log could not be created: what has waited is rejected, and what comes next waits again. */
+  giveUp(reason: 'busy' | 'stopping' | 'removed'): void {
+    for (const { done } of this.#waiting?.take() ?? []) later(done, { kind: 'rejected', reason })
+  }
+
   /** Refuses what comes from now on. */
   stop(): void {
-    this.#stopping = true
+    this.close('stopping')
     this.machine.retained.stop()
   }
 
-  append(batch: RecordBatch, done: Done): void {
+  /** Refuses what comes from now on; what was accepted goes its way. */
+  close(reason: Closed): void {
+    this.#closed = reason
+    this.giveUp(reason)
+  }
+
+  /** Resolves when all that was accepted has its outcome, retained values included. For a log that is closed. */
+  async drained(): Promise<void> {
+    if (this.#inFlight.size > 0)
+      await new Promise<void>((resolve) => {
+        this.#onDrained = resolve
+      })
+    await new Promise<void>((resolve) => this.machine.retained.whenSettled(this.machine.end, () => resolve()))
+  }
+
+  /** The log was removed. */
+  abandon(): void {
+    this.close('removed')
+    this.machine.abandon()
+  }
+
+  /** The group of a log that was removed has ended: resolves when the store is written to no more. */
+  async ended(): Promise<void> {
+    await this.machine.persist()
+    this.machine.tail.abandon()
+  }
+
+  /** Takes back a `close` that was for a while. */
+  reopen(): void {
+    assert(this.#closed === 'busy', 'only what was closed for a while is opened again')
+    this.#closed = undefined
+  }
+
+  append(batch: RecordBatch, done: AppendDone): void {
     const refusal = this.#refusal(batch)
     if (refusal !== undefined) later(done, { kind: 'rejected', reason: refusal })
+    else if (this.#waiting !== undefined) this.#wait(this.#waiting, batch, done)
     else if (batch.hasSequences) this.#appendOnce(batch, done)
     else this.#propose(batch, done)
   }
 
-  #refusal(batch: RecordBatch): 'busy' | 'stopping' | 'too-large' | undefined {
-    if (this.#stopping) return 'stopping'
+  #refusal(batch: RecordBatch): Closed | 'too-large' | undefined {
+    if (this.#closed !== undefined) return this.#closed
     if (batch.bytes.length > BATCH_BYTES_MAX) return 'too-large'
-    return this.#leading && !this.#holed ? undefined : 'busy'
+    return (this.#leading && !this.#holed) || this.#waiting !== undefined ? undefined : 'busy'
+  }
+
+  #wait(waiting: WaitingAppends, batch: RecordBatch, done: AppendDone): void {
+    if (waiting.add(batch, done)) this.#onWaiting()
+    else later(done, { kind: 'rejected', reason: 'busy' })
   }
 
   /** Forgets a sequence; resolves once that is committed, with false when it was not known. */
   async release(publisher: number, sequence: number): Promise<boolean> {
+    if (this.isHeld) return false
     this.#requireLeading()
     if (this.machine.sequences.position(publisher, sequence) === undefined) return false
     return await new Promise((resolve, reject) => {
@@ -141,6 +165,7 @@ export class Stripe implements Proposals {
   }
 
   async forget(publishers: readonly number[]): Promise<void> {
+    if (this.isHeld) return
     this.#requireLeading()
     const known = publishers.filter((publisher) => this.machine.sequences.knows(publisher))
     if (known.length === 0) return
@@ -165,7 +190,7 @@ export class Stripe implements Proposals {
   }
 
   appendCommitted(append: Append): void {
-    this.#inFlight.delete(append.batch.bytes)
+    this.#landed(append)
     this.#metrics.appendSeconds.observe((this.#ports.clock.monotonic() - append.proposedAtMs) / 1000)
     this.#metrics.batchRecords.observe(append.batch.recordCount)
     this.#metrics.batchBytes.observe(append.batch.bytes.length)
@@ -178,10 +203,15 @@ export class Stripe implements Proposals {
   }
 
   appendFailed(append: Append, error: PlatformError): void {
-    this.#inFlight.delete(append.batch.bytes)
+    this.#landed(append)
     if (append.term === this.#term) this.#giveBack(append)
     const outcome = outcomeOf(error)
     queueMicrotask(() => append.settle(outcome))
+  }
+
+  #landed({ batch }: Append): void {
+    this.#inFlight.delete(batch.bytes)
+    if (this.#inFlight.size === 0) this.#onDrained()
   }
 
   /** The positions of a failed proposal are free again. */
@@ -194,7 +224,7 @@ export class Stripe implements Proposals {
     this.#holed = false
   }
 
-  #propose(batch: RecordBatch, done: Done): void {
+  #propose(batch: RecordBatch, done: AppendDone): void {
     const base = this.#assigned
     this.#lastAppendTimeMs = Math.max(this.#lastAppendTimeMs, this.#ports.clock.realtime())
     batch.stamp(base, this.#lastAppendTimeMs, this.#term)
@@ -215,7 +245,7 @@ export class Stripe implements Proposals {
   }
 
   /** Appends a batch without the records whose sequence is known. */
-  #appendOnce(batch: RecordBatch, done: Done): void {
+  #appendOnce(batch: RecordBatch, done: AppendDone): void {
     const originals = this.#claim(batch)
     if (originals.length === 0) {
       this.#propose(batch, done)
@@ -262,11 +292,11 @@ export class Stripe implements Proposals {
   }
 
   /** Proposes `rest`; answers once it and the originals of all duplicates are settled. */
-  #answerAll(rest: RecordBatch | undefined, originals: readonly Position[], base: Position, done: Done): void {
+  #answerAll(rest: RecordBatch | undefined, originals: readonly Position[], base: Position, done: AppendDone): void {
     const basePosition = rest === undefined ? must(originals[0], 'a batch without new records has duplicates') : base
     let outcome: AppendOutcome = { kind: 'appended', basePosition }
     let left = 1
-    const settle: Done = (one) => {
+    const settle: AppendDone = (one) => {
       if (one.kind !== 'appended') outcome = { kind: 'unknown' }
       if (--left === 0) done(outcome)
     }
@@ -311,14 +341,16 @@ export class Stripe implements Proposals {
     this.#submit(data, { committed, failed })
   }
 
-  /** Throws notLeader or stopping. */
+  /** Throws notLeader, notReady or stopping. */
   #requireLeading(): void {
-    if (this.#stopping) throw new PlatformError(ERROR_CODES.stopping, `log ${this.machine.log} takes no more writes`)
+    if (this.#closed !== undefined) throw new PlatformError(CLOSED_CODES[this.#closed], `log ${this.machine.log} takes no writes`)
     if (!this.#leading) throw new PlatformError(ERROR_CODES.notLeader, `log ${this.machine.log} is not led by this node`)
   }
 }
 
-const later = (done: Done, outcome: AppendOutcome): void => queueMicrotask(() => done(outcome))
+const later = (done: AppendDone, outcome: AppendOutcome): void => queueMicrotask(() => done(outcome))
+
+const CLOSED_CODES = { busy: ERROR_CODES.notReady, stopping: ERROR_CODES.stopping, removed: ERROR_CODES.notFound } as const
 
 const BUSY_CODES: ReadonlySet<ErrorCode> = new Set([ERROR_CODES.proposalDropped, ERROR_CODES.notLeader, ERROR_CODES.notReady])
 

@@ -42,6 +42,11 @@ export class TailBudget {
     this.#tails.push(tail)
   }
 
+  leave(tail: Tail): void {
+    const at = this.#tails.indexOf(tail)
+    if (at >= 0) this.#tails.splice(at, 1)
+  }
+
   /** Accounts for an entry; returns its place in the order of age. */
   add(sizeBytes: number): number {
     this.#bytes += sizeBytes
@@ -161,9 +166,20 @@ export class Tail {
     return oldest.sizeBytes
   }
 
-  /** Gives up everything that is in the store too. */
-  evictStored(): void {
-    while (this.oldestEvictable() !== undefined) this.#budget.release(this.evictOldest())
+  /** Gives up what lies before `position` and is in the store too. */
+  evictStored(position: Position): void {
+    for (let oldest = this.oldestEvictable(); oldest !== undefined && oldest.base < position; oldest = this.oldestEvictable())
+      this.#budget.release(this.evictOldest())
+  }
+
+  /** The log is gone, and its batches with it. */
+  abandon(): void {
+    this.#budget.leave(this)
+    this.#budget.release(this.#sizeBytes)
+    this.#entries = []
+    this.#head = 0
+    this.#sizeBytes = 0
+    this.#first = this.#end
   }
 
   /** Index, for `entry`, of the first batch that ends after `position`; `count` when there is none. */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removes old records of single topics from a log of type rocksdb, by age and by bytes, and whole topics. It walks the chunks that are new, or newly too old,
+// Removes old records of single topics from a stored log, by age and by bytes, and whole topics. It walks the chunks that are new, or newly too old,
 // since its last round: topics of which nothing changes cost nothing.
 import { must } from '#base/assert'
 import { matches } from '#base/topic-filter'
 import type { Position } from '#contract/client/engine-client'
 import type { Chunk } from './key-layout.ts'
-import { RunRemoval } from './run-removal.ts'
+import type { RunRemoval } from './run-removal.ts'
 import type { StripeMachine, StripeStore } from './stripe-machine.ts'
-import type { StripeMetrics } from './stripe-metrics.ts'
 import type { Topic } from './topic.ts'
+import { sharesOf } from './topic-share.ts'
 
 /** Chunks looked at in one step. */
 const CHUNKS_STEP = 64
@@ -33,10 +33,10 @@ export class TopicRetention {
   #ledgers = new Map<number, RunLedger>()
   #countedTo: Position = 0
 
-  constructor(machine: StripeMachine, metrics: StripeMetrics) {
+  constructor(machine: StripeMachine, removal: RunRemoval) {
     this.#machine = machine
     this.#store = must(machine.stored, 'only a log that is stored has something to retain')
-    this.#removal = new RunRemoval(machine, metrics)
+    this.#removal = removal
   }
 
   /** One round. Other limits than those of the last round begin anew. `stopped` is asked between steps. */
@@ -57,17 +57,18 @@ export class TopicRetention {
     const topic = this.#store.dictionary.byName(name)
     if (topic === undefined) return false
     await this.#store.writer.persist()
-    this.#machine.tail.evictStored()
     const { bound } = this.#removal
+    this.#machine.tail.evictStored(bound)
     const topicIds = new Set([topic.id])
-    for (let from = this.#machine.start; ; ) {
-      const chunks = await this.#store.log.chunks(from, bound, CHUNKS_STEP)
-      await this.#removal.remove(chunks, topicIds)
-      const last = chunks.at(-1)
-      if (last === undefined) break
-      from = last.end
+    let cleared = this.#machine.start
+    for (let early: Chunk | undefined; cleared < bound && early === undefined; ) {
+      const chunks = await this.#store.log.chunks(cleared, bound, CHUNKS_STEP)
+      early = chunks.find(({ end }) => end > bound)
+      await this.#removal.remove(early === undefined ? chunks : chunks.slice(0, -1), topicIds)
+      cleared = early?.base ?? chunks.at(-1)?.end ?? bound
     }
-    if (topic.last >= this.#removal.bound) return true
+    // The chunk that it is too early for may list the topic, and so may those that have come meanwhile.
+    if (topic.last >= cleared) return true
     this.#store.dictionary.remove(topic)
     this.#store.writer.add([{ key: this.#store.log.keys.topic(name), value: undefined }], 0)
     await this.#store.writer.persist()
@@ -99,10 +100,13 @@ export class TopicRetention {
       for (const chunk of chunks) {
         if (chunk.end > bound) break
         const topics = this.#topicsOf(chunk).filter((topic) => (this.#limitOf(topic)?.maxBytes ?? 0) > 0)
-        const ids = topics.map(({ id }) => id)
-        const runs = await this.#removal.runsOf(ids, chunk.base)
+        const shares = await sharesOf(
+          this.#store.log,
+          chunk,
+          topics.map(({ id }) => id),
+        )
         topics.forEach((topic, at) => {
-          this.#ledgerOf(topic).add(chunk.base, runs[at]?.bytes.length ?? 0)
+          this.#ledgerOf(topic).add(chunk.base, must(shares[at], 'each topic has a share').bytes)
           counted.add(topic)
         })
         this.#countedTo = chunk.end

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The names of the engine's metrics, declared once.
-import type { Metrics } from '#base/port/metrics'
+import type { Counter, Metrics } from '#base/port/metrics'
 import type { StorageType } from '#contract/client/engine-client'
 import type { ScrubberMetrics } from '../log/scrubber.ts'
 import type { StripeMetrics } from '../log/stripe-metrics.ts'
@@ -17,6 +17,7 @@ export interface EngineGauges {
   topics(): number
   unreleasedSequences(storage: StorageType): number
   interests(): number
+  independentLogs(storage: StorageType): number
 }
 
 export function createStripeMetrics(metrics: Metrics, storage: StorageType): StripeMetrics {
@@ -41,6 +42,12 @@ export function createStripeMetrics(metrics: Metrics, storage: StorageType): Str
   }
 }
 
+export const createRefusalCounter = (metrics: Metrics): Counter =>
+  metrics.counter(
+    'robustmq_engine_independent_logs_refused_total',
+    'Times that a topic was to have a log of its own and was given a shared one, because there are too many.',
+  )
+
 /** Called for each batch that leaves memory: lost for a memory log, stored for the others. */
 export function createEvictionCounter(metrics: Metrics, storage: StorageType): (sizeBytes: number) => void {
   const batches = metrics.counter('robustmq_engine_evicted_batches_total', 'Batches dropped from memory to stay within its bound.', {
@@ -58,8 +65,37 @@ export const createScrubberMetrics = (metrics: Metrics): ScrubberMetrics => ({
   rounds: metrics.counter('robustmq_engine_scrub_rounds_total', 'Times that all stored records have been verified.'),
 })
 
-export function registerDamageGauge(metrics: Metrics, count: () => number): void {
-  metrics.gauge('robustmq_engine_damaged_ranges', 'Ranges of stored records found damaged, which are not served.', count)
+/** What is known to be damaged. */
+export interface DamageGauges {
+  ranges(): number
+  places(): number
+  blocked(): number
+}
+
+export function registerDamageGauges(metrics: Metrics, gauges: DamageGauges): void {
+  metrics.gauge('robustmq_engine_damaged_ranges', 'Ranges of stored records found damaged, which are not served.', () => gauges.ranges())
+  metrics.gauge('robustmq_engine_damaged_places', 'Places of log files and stored values found damaged.', () => gauges.places())
+  metrics.gauge('robustmq_engine_blocked_readers', 'Sessions that wait for a damaged record to be removed.', () => gauges.blocked())
+}
+
+/** What it takes to find records, and what is found in memory. */
+export interface IndexGauges {
+  indexBytes(storage: StorageType): number
+  batchHits(): number
+  batchMisses(): number
+}
+
+export function registerIndexGauges(metrics: Metrics, gauges: IndexGauges): void {
+  for (const storage of ['rocksdb', 'segment'] as const) {
+    const help = 'Bytes in the store by which records are found, as of the last round of verification.'
+    metrics.gauge('robustmq_engine_index_bytes', help, () => gauges.indexBytes(storage), { storage })
+  }
+  metrics.gauge('robustmq_engine_entry_hits', 'Entries of segment logs that readers found in memory, since the start.', () =>
+    gauges.batchHits(),
+  )
+  metrics.gauge('robustmq_engine_entry_misses', 'Entries of segment logs that were read for readers, since the start.', () =>
+    gauges.batchMisses(),
+  )
 }
 
 export function registerGauges(metrics: Metrics, gauges: EngineGauges): void {
@@ -72,6 +108,7 @@ export function registerGauges(metrics: Metrics, gauges: EngineGauges): void {
       () => gauges.unreleasedSequences(storage),
       labels,
     )
+    metrics.gauge('robustmq_engine_independent_logs', 'Logs that belong to one topic each.', () => gauges.independentLogs(storage), labels)
   }
   metrics.gauge('robustmq_engine_backlog_bytes', 'Bytes of applied batches not yet in the store.', () => gauges.backlogBytes())
   for (const storage of ['rocksdb', 'segment'] as const)

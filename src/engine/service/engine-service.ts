@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine of one node: its logs behind the port that brokers use. In-process: calls are direct, batches are passed as they are.
 
-import { assert, must } from '#base/assert'
+import { must } from '#base/assert'
 import type { Component } from '#base/component'
 import type { Config } from '#base/config/schema'
-import { crc32c } from '#base/crc32c'
 import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Timer } from '#base/port/clock'
 import type { Ports } from '#base/port/ports'
-import { hasWildcard } from '#base/topic-filter'
 import type {
   AppendOutcome,
   EngineClient,
+  KeyReadRequest,
   LogDescription,
   LogId,
   LogPosition,
   Position,
   ReadRequest,
   ReadResult,
+  StorageModel,
   StorageType,
   TailSink,
 } from '#contract/client/engine-client'
@@ -27,19 +27,24 @@ import type { ShareClient, ShareConsumer, ShareProgress, ShareSink } from '#cont
 import type { RecordBatch } from '#contract/record/record-batch'
 import type { StateMachine } from '#raft'
 import { TailFeed } from '../interest/tail-feed.ts'
+import type { Proposer } from '../log/append.ts'
 import { ChunkBuilder, type ChunkWriter } from '../log/chunk-builder.ts'
 import type { EntryReader } from '../log/entry-batches.ts'
 import { ReferenceBuilder } from '../log/reference-builder.ts'
-import { Retention } from '../log/retention.ts'
-import { SegmentRetention, type SegmentStore } from '../log/segment-retention.ts'
-import { type Proposer, Stripe } from '../log/stripe.ts'
+import type { ScrubbedPlaces } from '../log/scrubber.ts'
+import type { SegmentStore } from '../log/segment-retention.ts'
+import { Stripe } from '../log/stripe.ts'
 import type { StripeMachine, StripeShare } from '../log/stripe-machine.ts'
+import type { StripeMetrics } from '../log/stripe-metrics.ts'
 import { TailBudget } from '../log/tail.ts'
 import { positionAt } from '../log/time-index.ts'
 import type { TopicLimits } from '../log/topic-retention.ts'
-import { createEvictionCounter, createStripeMetrics, registerGauges } from './engine-metrics.ts'
+import { createEvictionCounter, createRefusalCounter, createStripeMetrics, registerGauges } from './engine-metrics.ts'
+import { IndependentLogs, type LogCare, type LogGroups } from './independent-logs.ts'
+import { LogTable } from './log-table.ts'
+import { RetentionPlan } from './retention-plan.ts'
 import { type LogReport, reportLog } from './storage-report.ts'
-import { topicLimits, Upkeep } from './upkeep.ts'
+import { Upkeep } from './upkeep.ts'
 
 export interface EngineOptions {
   /** Logs of each storage type. */
@@ -51,17 +56,21 @@ export interface EngineOptions {
   readonly retention: EngineRetention
   /** Bytes of stored records verified in the background in a second; 0, the default, for none. */
   readonly scrubRate?: number
+  /** Logs that belong to one topic. */
+  readonly independentLogsMax: number
+  /** What is verified besides; nothing by default. */
+  readonly scrubbed?: ScrubbedPlaces
 }
 
 export interface EngineRetention {
   /** 0 for no limit. */
   readonly maxAgeMs: number
-  /** Over all rocksdb logs, and of the files of the segment logs; 0 for no limit. */
+  /** Over all rocksdb stripes, of the files of the segment stripes, and of each log that belongs to one topic; 0 for no limit. */
   readonly maxBytes: number
   /** Limits of single topics; none by default. */
   readonly topics?: readonly TopicLimits[]
-  /** Time between two rounds; a minute by default. */
-  readonly intervalMs?: number
+  /** Time between two rounds. */
+  readonly intervalMs: number
 }
 
 export type EnginePorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics' | 'crash' | 'probe'>
@@ -73,38 +82,30 @@ export interface EngineMachine extends LogDescription {
 
 /** Bytes that wait for the store before a log stops applying. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
-const RETENTION_INTERVAL_MS = 60_000
-const TOPIC_BYTES_MAX = 0xffff
-/** Memory logs are bounded together, not each by retention. */
-const UNLIMITED = { maxAgeMs: 0, maxBytes: 0 } as const
-/** Logs are numbered type by type in this order, which is never changed: sessions keep the numbers. */
-const STORAGE_TYPES = ['rocksdb', 'memory', 'segment'] as const satisfies readonly StorageType[]
-/** Topics are hashed with their tenant. */
-const TENANT_PREFIX = 'default/'
+
+/** What the engine asks of meta. */
+export type EngineMeta = Pick<MetaClient, 'retain' | 'createLog' | 'removeLog' | 'logs'>
 
 export class EngineService implements EngineClient, ShareClient, Component {
   readonly name = 'engine'
   readonly #ports: EnginePorts
   readonly #options: EngineOptions
   readonly #feed = new TailFeed()
-  readonly #stripes: readonly Stripe[]
-  readonly #descriptions: readonly LogDescription[]
+  readonly #table: LogTable
+  readonly #independent: IndependentLogs
+  readonly #retention: RetentionPlan
   readonly #upkeep: Upkeep
-  /** Of one log; read in each round of retention. */
-  readonly #limits: { maxAgeMs: number; maxBytes: number }
-  readonly #segmentLimits: { maxAgeMs: number; maxBytes: number }
-  #segmentBytesMax: number
-  /** A topic with its tenant, to be hashed. */
-  readonly #hashed = Buffer.alloc(TENANT_PREFIX.length + TOPIC_BYTES_MAX)
+  #retentionIntervalMs: number
   #retentionTimer: Timer | undefined
   #stopping = false
 
-  constructor(ports: EnginePorts, options: EngineOptions, meta: Pick<MetaClient, 'retain'>, segments: SegmentStore) {
-    assert(Number.isInteger(options.stripes) && options.stripes > 0, 'an engine has at least one stripe')
+  /** `segments`: the files that the stripes of type segment share. `groups`: of the logs that come and go. */
+  constructor(ports: EnginePorts, options: EngineOptions, meta: EngineMeta, segments: SegmentStore, groups: LogGroups) {
     this.#ports = ports
     this.#options = options
+    const logger = ports.logger.scope('engine')
     const share = (storage: StorageType, budgetBytes: number, chunkBuilder: ChunkWriter): StripeShare => ({
-      ports: { ...ports, logger: ports.logger.scope('engine') },
+      ports: { ...ports, logger },
       meta,
       listener: this.#feed,
       metrics: createStripeMetrics(ports.metrics, storage),
@@ -117,55 +118,40 @@ export class EngineService implements EngineClient, ShareClient, Component {
       memory: share('memory', options.memoryBytes, new ChunkBuilder()),
       segment: share('segment', options.tailBytes, new ReferenceBuilder()),
     }
-    this.#stripes = STORAGE_TYPES.flatMap((storage, kind) =>
-      Array.from({ length: options.stripes }, (_, index) => new Stripe(kind * options.stripes + index, storage, shares[storage])),
+    const metricsOf = (storage: StorageType): StripeMetrics => shares[storage].metrics
+    const create = (log: LogId, storage: StorageType): Stripe => new Stripe(log, storage, shares[storage])
+    this.#table = new LogTable(options.stripes, create)
+    const { maxAgeMs, maxBytes, topics = [], intervalMs } = options.retention
+    this.#retentionIntervalMs = intervalMs
+    this.#retention = new RetentionPlan(options.stripes, { maxAgeMs, maxBytes }, topics, metricsOf)
+    const machines = this.#table.all.map(({ machine }) => machine)
+    const rounds = this.#retention.rounds(machines, segments)
+    this.#upkeep = new Upkeep(machines, rounds, { ...ports, logger }, metricsOf, topics, options.scrubbed ?? NO_PLACES)
+    this.#independent = new IndependentLogs(
+      { ...ports, logger, refused: createRefusalCounter(ports.metrics) },
+      meta,
+      groups,
+      this.#table,
+      this.#careWith(create),
+      options.independentLogsMax,
     )
-    this.#descriptions = this.#stripes.map(({ machine }) => ({ id: machine.log, storage: machine.storage }))
-    const { maxAgeMs, maxBytes } = options.retention
-    this.#limits = { maxAgeMs, maxBytes: this.#share(maxBytes) }
-    this.#segmentLimits = { maxAgeMs, maxBytes: 0 }
-    this.#segmentBytesMax = maxBytes
-    const ofType = (type: StorageType): readonly StripeMachine[] =>
-      this.#stripes.map(({ machine }) => machine).filter(({ storage }) => storage === type)
-    const retentions = ofType('segment').map(
-      (machine) => [machine.log, new Retention(machine, this.#segmentLimits, shares.segment.metrics)] as const,
-    )
-    const rounds = [
-      ...ofType('rocksdb').map((machine) => new Retention(machine, this.#limits, shares.rocksdb.metrics)),
-      new SegmentRetention(segments, new Map(retentions), () => this.#segmentBytesMax),
-    ]
-    const machines = this.#stripes.map(({ machine }) => machine)
-    const upkeepPorts = { ...shares.rocksdb.ports, metrics: ports.metrics }
-    this.#upkeep = new Upkeep(machines, rounds, upkeepPorts, shares.rocksdb.metrics, options.retention.topics ?? [])
-    this.#hashed.write(TENANT_PREFIX, 'latin1')
-    const sum = (count: (stripe: Stripe) => number, storage?: StorageType): number =>
-      this.#stripes.reduce(
-        (total, stripe) => (storage === undefined || stripe.machine.storage === storage ? total + count(stripe) : total),
-        0,
-      )
-    registerGauges(ports.metrics, {
-      tailBytes: (storage) => shares[storage].budget.bytes,
-      backlogBytes: () => sum(({ machine }) => machine.stored?.writer.backlogBytes ?? 0),
-      storedBytes: (storage) => sum(({ machine }) => machine.stored?.writer.storedBytes ?? 0, storage),
-      topics: () => sum(({ machine }) => machine.stored?.dictionary.size ?? 0),
-      unreleasedSequences: (storage) => sum(({ machine }) => machine.sequences.size, storage),
-      interests: () => this.#feed.interest.size,
-    })
+    this.#registerGauges((storage) => shares[storage].budget.bytes)
   }
 
-  /** The state machines, for which groups are created before anything starts. */
+  /** The state machines of the stripes, for which groups are created before anything starts. */
   machines(): readonly EngineMachine[] {
-    return this.#stripes.map(({ machine }) => ({ id: machine.log, storage: machine.storage, machine }))
+    return this.#table.all.map(({ machine }) => ({ id: machine.log, storage: machine.storage, model: 'shared', machine }))
   }
 
-  /** Gives a log its group, and one of type segment the entries of it. */
+  /** Gives a stripe its group, and one of type segment the entries of it. */
   connect(log: LogId, proposer: Proposer, entries?: EntryReader): void {
-    this.#stripe(log).connect(proposer, entries)
+    must(this.#table.get(log), 'stripes are there for good').connect(proposer, entries)
   }
 
-  /** Waits until every log is led here: the groups must have been started. */
+  /** Waits until every log is led here: the groups of the stripes must have been started, and meta. */
   async start(): Promise<void> {
-    await Promise.all(this.#stripes.map((stripe) => stripe.whenLeading()))
+    await Promise.all(this.#table.all.map((stripe) => stripe.whenLeading()))
+    await this.#independent.start()
     this.#scheduleRetention()
     this.#upkeep.scrubber.start(this.#options.scrubRate ?? 0)
   }
@@ -173,74 +159,97 @@ export class EngineService implements EngineClient, ShareClient, Component {
   async stop(): Promise<void> {
     this.#stopping = true
     this.#retentionTimer?.cancel()
-    for (const stripe of this.#stripes) stripe.stop()
+    for (const stripe of this.#table.all) stripe.stop()
+    await this.#independent.stop()
     await this.#upkeep.stop()
-    await Promise.all(this.#stripes.map(({ machine }) => machine.persist()))
+    await Promise.all(this.#serving().map(({ machine }) => machine.persist()))
   }
 
   /** Limits of retention hold from the next round on. */
-  reload({ engine, topic }: Config): void {
-    this.#upkeep.setLimits(topicLimits(topic))
+  reload({ engine }: Config): void {
     this.#upkeep.scrubber.setRate(engine.scrubRate)
-    this.#limits.maxAgeMs = engine.retention.maxAge
-    this.#limits.maxBytes = this.#share(engine.retention.maxBytes)
-    this.#segmentLimits.maxAgeMs = engine.retention.maxAge
-    this.#segmentBytesMax = engine.retention.maxBytes
+    this.#retentionIntervalMs = engine.retention.checkInterval
+    this.#retention.setCluster({ maxAgeMs: engine.retention.maxAge, maxBytes: engine.retention.maxBytes })
+    this.#independent.setCountMax(engine.independentLogsMax)
+  }
+
+  /** What is kept of single topics from the next round on. */
+  setTopicLimits(limits: readonly TopicLimits[]): void {
+    this.#upkeep.setLimits(limits)
+    this.#retention.setTopics(limits)
   }
 
   unready(): string | undefined {
-    const waiting = this.#stripes.filter((stripe) => !stripe.leading).map(({ machine }) => machine.log)
+    const waiting = this.#serving()
+      .filter((stripe) => !stripe.leading)
+      .map(({ machine }) => machine.log)
     return waiting.length === 0 ? undefined : `no leader yet for logs ${waiting.join(', ')}`
   }
 
-  /** Damage that is known and does not keep the node from serving the rest. */
+  /** What is wrong and does not keep the node from serving the rest. */
   warnings(): readonly string[] {
-    return this.#upkeep.scrubber.damaged.map(
-      ({ log, from, to, topics }) => `log ${log}: records of ${topics.join(', ')} at positions ${from} to ${to} are damaged and not served`,
-    )
+    return [...this.#upkeep.warnings(), ...this.#independent.waiting.map((log) => `log ${log} could not be created yet`)]
   }
 
   /** Every log, as those who look after it want to see it. */
   storage(): readonly LogReport[] {
-    const limitsOf = { rocksdb: this.#limits, segment: { ...this.#segmentLimits, maxBytes: this.#segmentBytesMax }, memory: UNLIMITED }
-    return this.#stripes.map(({ machine }) => reportLog(machine, this.#upkeep.scrubber, limitsOf[machine.storage]))
+    return this.#serving().map(({ machine }) => {
+      const description = must(this.#table.describe(machine.log), 'a log of the table has a description')
+      return reportLog(description, machine, this.#upkeep, this.#retention.limitsOf(machine))
+    })
   }
 
   /**
-   * Removes the stored records of a topic, and the topic, from the log that holds it. Records appended meanwhile may stay. False when it is unknown there, or
-   * the type has no removal of single topics: only rocksdb has.
+   * Removes the stored records of a topic, and the topic, from the stripe that holds it, and its own log if it has one. Records appended to the stripe meanwhile may
+   * stay. False when it is unknown to both; stripes in memory know no topics.
    */
-  removeTopic(storage: StorageType, topic: string): Promise<boolean> {
-    return this.#upkeep.removeTopic(this.logOf(storage, topic), topic)
+  async removeTopic(storage: StorageType, topic: string): Promise<boolean> {
+    const isOwnRemoved = await this.#independent.remove(storage, topic)
+    return (await this.#upkeep.removeTopic(this.logOf(storage, topic), topic)) || isOwnRemoved
+  }
+
+  /**
+   * Removes what is damaged of the records at positions [from, to), so that those who wait for them go on: they are told as by retention. Resolves with the number of
+   * records that were lost, as far as it is known.
+   */
+  removeDamaged(log: LogId, from: Position, to: Position): Promise<number> {
+    return this.#upkeep.removeDamaged(log, from, to)
   }
 
   logs(): readonly LogDescription[] {
-    return this.#descriptions
+    return this.#table.descriptions
   }
 
-  logOf(storage: StorageType, topic: string): LogId {
-    const end = TENANT_PREFIX.length + this.#hashed.write(topic, TENANT_PREFIX.length)
-    const index = crc32c(this.#hashed, 0, 0, end) % this.#options.stripes
-    return STORAGE_TYPES.indexOf(storage) * this.#options.stripes + index
+  describe(log: LogId): LogDescription | undefined {
+    return this.#table.describe(log)
+  }
+
+  logOf(storage: StorageType, topic: string, model: StorageModel = 'shared'): LogId {
+    const own = model === 'shared' ? undefined : this.#independent.obtain(storage, topic)
+    return (own ?? this.#table.sharedOf(storage, topic)).machine.log
   }
 
   append(log: LogId, batch: RecordBatch, done: (outcome: AppendOutcome) => void): void {
-    this.#stripe(log).append(batch, done)
+    const stripe = this.#table.get(log)
+    if (stripe === undefined) queueMicrotask(() => done({ kind: 'rejected', reason: 'removed' }))
+    else stripe.append(batch, done)
   }
 
   async release(publisher: number, sequence: number, log: LogId | undefined): Promise<boolean> {
-    if (log !== undefined) return await this.#stripe(log).release(publisher, sequence)
-    const known = await Promise.all(this.#stripes.map((stripe) => stripe.release(publisher, sequence)))
+    if (log !== undefined) return (await this.#table.get(log)?.release(publisher, sequence)) ?? false
+    const knowing = this.#asked().filter(({ machine }) => machine.sequences.position(publisher, sequence) !== undefined)
+    const known = await Promise.all(knowing.map((stripe) => stripe.release(publisher, sequence)))
     return known.includes(true)
   }
 
   async forget(publishers: readonly number[]): Promise<void> {
-    await Promise.all(this.#stripes.map((stripe) => stripe.forget(publishers)))
+    const knowing = this.#asked().filter(({ machine }) => publishers.some((publisher) => machine.sequences.knows(publisher)))
+    await Promise.all(knowing.map((stripe) => stripe.forget(publishers)))
   }
 
   async unreleased(publisher: number): Promise<readonly { readonly sequence: number; readonly log: LogId }[]> {
-    this.#requireReady(this.#stripes)
-    return this.#stripes.flatMap(({ machine }) =>
+    const knowing = this.#asked().filter(({ machine }) => machine.sequences.knows(publisher))
+    return knowing.flatMap(({ machine }) =>
       machine.sequences.committed(publisher, machine.end).map((sequence) => ({ sequence, log: machine.log })),
     )
   }
@@ -266,31 +275,54 @@ export class EngineService implements EngineClient, ShareClient, Component {
 
   // The promise is passed on as it is: another `await` in between could make `atEnd` untrue.
   read(request: ReadRequest): Promise<ReadResult> {
-    const reading = this.#stripe(request.log).machine.catchUp.read(request)
-    reading.catch((error: unknown) => {
-      if (isPlatformError(error, ERROR_CODES.dataDamaged)) this.#upkeep.scrubber.examine(request.log, request.from)
-    })
+    const stripe = this.#table.get(request.log)
+    if (stripe === undefined) return Promise.resolve({ batches: [], next: request.from, atEnd: true, from: request.from })
+    const reading = stripe.machine.catchUp.read(request)
+    this.#upkeep.watch(request, reading)
     return reading
   }
 
-  fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]> {
-    return this.#stripe(log).machine.catchUp.fetch(positions)
+  readKey(request: KeyReadRequest): Promise<ReadResult> {
+    const stripe = this.#table.get(request.log)
+    if (stripe === undefined) return Promise.resolve({ batches: [], next: request.from, atEnd: true, from: request.from })
+    const reading = stripe.machine.keyReads.read(request)
+    this.#upkeep.watch({ log: request.log, from: request.from }, reading)
+    return reading
+  }
+
+  async fetch(log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]> {
+    const machine = this.#table.get(log)?.machine
+    try {
+      return (await machine?.catchUp.fetch(positions)) ?? []
+    } catch (error) {
+      if (machine?.isAbandoned === true) return []
+      if (isPlatformError(error, ERROR_CODES.dataDamaged)) this.#upkeep.scrubber.examine(log, positions[0] ?? 0)
+      throw error
+    }
   }
 
   async positionAt(log: LogId, timeMs: number): Promise<Position> {
-    const stripe = this.#stripe(log)
-    this.#requireReady([stripe])
-    return await positionAt(stripe.machine, timeMs)
+    const stripe = this.#table.get(log)
+    if (stripe === undefined || stripe.isHeld) return 0
+    requireReady([stripe])
+    const { machine } = stripe
+    try {
+      return await positionAt(machine, timeMs)
+    } catch (error) {
+      if (machine.isAbandoned) return 0
+      throw error
+    }
   }
 
   extent(log: LogId): { readonly first: Position; readonly end: Position } {
-    const { first, end } = this.#stripe(log).machine
+    const { first, end } = this.#table.get(log)?.machine ?? NOTHING
     return { first, end }
   }
 
   async retainedUpTo(log: LogId, position: Position): Promise<void> {
-    const stripe = this.#stripe(log)
-    this.#requireReady([stripe])
+    const stripe = this.#table.get(log)
+    if (stripe === undefined || stripe.isHeld) return
+    requireReady([stripe])
     await new Promise<void>((resolve, reject) =>
       stripe.machine.retained.whenSettled(position, (outcome) => {
         if (outcome !== 'abandoned') resolve()
@@ -299,35 +331,77 @@ export class EngineService implements EngineClient, ShareClient, Component {
     )
   }
 
-  /** Of bytes for all logs, those for one. */
-  #share(bytes: number): number {
-    return Math.ceil(bytes / this.#options.stripes)
+  /** All logs but those that are being created, in which there is nothing. */
+  #serving(): readonly Stripe[] {
+    return this.#table.all.filter(({ isHeld }) => !isHeld)
   }
 
-  #stripe(log: LogId): Stripe {
-    return must(this.#stripes[log], 'logs are numbered densely, and callers know which there are')
+  /** All of these, when they can tell what they know. Throws notReady or stopping. */
+  #asked(): readonly Stripe[] {
+    if (this.#stopping) throw new PlatformError(ERROR_CODES.stopping, 'the engine of this node is stopping')
+    const stripes = this.#serving()
+    requireReady(stripes)
+    return stripes
   }
 
-  /** The logs in which a matching topic can be. They must be led here. */
+  /** What happens to a log that belongs to one topic. */
+  #careWith(create: LogCare['create']): LogCare {
+    return {
+      create,
+      opened: ({ machine }, topic, segments) => {
+        this.#upkeep.add(machine, this.#retention.add(machine, topic, segments))
+        this.#feed.shares.include(machine, topic)
+      },
+      closed: async ({ machine }) => {
+        this.#feed.shares.exclude(machine.log)
+        this.#retention.remove(machine.log)
+        await this.#upkeep.remove(machine)
+      },
+    }
+  }
+
+  /** The logs in which a matching topic can be. They must be led here, or be new and empty. */
   #concerned(filter: string): readonly Stripe[] {
-    const concerned = hasWildcard(filter) ? this.#stripes : STORAGE_TYPES.map((storage) => this.#stripe(this.logOf(storage, filter)))
-    this.#requireReady(concerned)
+    const concerned = this.#table.concerned(filter)
+    requireReady(concerned.filter(({ isHeld }) => !isHeld))
     return concerned
   }
 
-  /** Before a log is led here, its end and its sequences may be out of date (L12). */
-  #requireReady(stripes: readonly Stripe[]): void {
-    const waiting = stripes.find((stripe) => !stripe.leading)
-    if (waiting !== undefined) throw new PlatformError(ERROR_CODES.notReady, `log ${waiting.machine.log} has no leader yet; try again`)
+  #registerGauges(tailBytes: (storage: StorageType) => number): void {
+    const sum = (count: (machine: StripeMachine) => number, storage?: StorageType): number =>
+      this.#table.all.reduce(
+        (total, { machine }) => (storage === undefined || machine.storage === storage ? total + count(machine) : total),
+        0,
+      )
+    registerGauges(this.#ports.metrics, {
+      tailBytes,
+      backlogBytes: () => sum(({ stored }) => stored?.writer.backlogBytes ?? 0),
+      storedBytes: (storage) => sum(({ stored }) => stored?.writer.storedBytes ?? 0, storage),
+      topics: () => sum(({ stored }) => stored?.dictionary.size ?? 0),
+      unreleasedSequences: (storage) => sum(({ sequences }) => sequences.size, storage),
+      interests: () => this.#feed.interest.size,
+      independentLogs: (storage) => this.#table.independentCount(storage),
+    })
   }
 
   #scheduleRetention(): void {
     if (this.#stopping) return
-    this.#retentionTimer = this.#ports.clock.after(this.#options.retention.intervalMs ?? RETENTION_INTERVAL_MS, () => {
+    this.#retentionTimer = this.#ports.clock.after(this.#retentionIntervalMs, () => {
       this.#upkeep.retain(this.#ports.clock.realtime()).then(
         () => this.#scheduleRetention(),
         (error: Error) => this.#ports.crash(error),
       )
     })
   }
+}
+
+const NO_PLACES: ScrubbedPlaces = { files: async () => ({ damaged: [], verified: new Map() }), ranges: [] }
+
+/** Of a log that is gone. */
+const NOTHING = { first: 0, end: 0 } as const
+
+/** Before a log is led here, its end and its sequences may be out of date (L12). */
+function requireReady(stripes: readonly Stripe[]): void {
+  const waiting = stripes.find((stripe) => !stripe.leading)
+  if (waiting !== undefined) throw new PlatformError(ERROR_CODES.notReady, `log ${waiting.machine.log} has no leader yet; try again`)
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The stored forms of cursors, and of who may write them.
+import { readUint64 } from '#base/bytes'
 import type { Cursor, InFlight, ReplayPlace } from '#contract/record/session'
 import { FieldReader } from './field-reader.ts'
 import { FieldWriter } from './field-writer.ts'
@@ -10,6 +11,8 @@ const CURSOR_SHARED_VERSION = 2
 /** The same, and at the end the places of subscriptions that replay. Written only when there is one. */
 const CURSOR_REPLAY_VERSION = 3
 const HOLDER_VERSION = 1
+/** Places in a stored holder. */
+const HOLDER_AT = { epoch: 1, count: 9, logs: 13 } as const
 const IN_FLIGHT_BYTES = 15
 const QOS_MASK = 3
 const RELEASED = 4
@@ -36,6 +39,24 @@ export function decodeHolder(bytes: Buffer): CursorHolder {
   for (let left = reader.uint32(); left > 0; left--) logs.push(reader.uint32())
   reader.end()
   return { epoch, logs }
+}
+
+/** The epoch of a stored holder, read without the logs, of which there may be many. */
+export const epochOfHolder = (bytes: Buffer): number =>
+  bytes[0] === HOLDER_VERSION ? readUint64(bytes, HOLDER_AT.epoch) : decodeHolder(bytes).epoch
+
+/** Whether a stored holder lists a log. Takes steps by the logarithm of how many it lists. */
+export function holderLists(bytes: Buffer, log: number): boolean {
+  let low = 0
+  let high = bytes.readUInt32BE(HOLDER_AT.count)
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const listed = bytes.readUInt32BE(HOLDER_AT.logs + middle * 4)
+    if (listed === log) return true
+    if (listed < log) low = middle + 1
+    else high = middle
+  }
+  return false
 }
 
 export function encodeCursor(cursor: Cursor): Buffer {

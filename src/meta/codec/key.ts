@@ -9,22 +9,27 @@
 //   exclusive := tenant NUL filter
 //   pair     := key of the client                          events       := revision-u64
 //   client-session := id-u64                               activity     := last-use-ms-u64 id-u64
-//   client-reply := id-u64 slot-u8
+//   client-reply := id-u64 slot-u8                         log          := storage-u8 topic
 //
 // NUL occurs in no tenant, client id, topic or filter [MQTT-1.5.4-2], so the components need no escape, keys sort by component, and a topic
 // is next to its children: the topics that a literal prefix covers are one range.
 import { prefixEnd, readUint64, writeUint64 } from '#base/bytes'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import type { KvRange } from '#base/port/kv'
 import { hasWildcard, literalPrefix } from '#base/topic-filter'
 import type { DelayedKey, DelayedReceipt } from '#contract/client/delayed-client'
+import type { StorageType } from '#contract/client/engine-client'
 import type { KvSpan } from '#contract/client/kv-client'
 import type { SessionKey } from '#contract/record/session'
+import { storageNumber, storageOf } from './log-codec.ts'
 
 /** The tenant of everything that names none. */
 export const TENANT_DEFAULT = 'default'
 
 const LAYER = 0x6d
+/** All keys of the metadata. */
+export const META_RANGE: KvRange = { gte: Buffer.from([LAYER]), lt: Buffer.from([LAYER + 1]) }
 /** 'm' and the group: what the keys of a group have in common. */
 export const GROUP_PREFIX_BYTES = 5
 const PREFIX_BYTES = 6
@@ -57,6 +62,9 @@ const TABLE = {
   clientActivity: 35,
   clientReply: 36,
   clusterVersion: 37,
+  member: 38,
+  nextLog: 40,
+  catalogueLog: 41,
 } as const
 
 export interface KeyRange {
@@ -78,6 +86,8 @@ export class GroupKeys {
   /** How many client sessions there are and were. */
   readonly clientSessions: Buffer
   readonly clusterVersion: Buffer
+  /** Above every id of an independent log that was ever given. */
+  readonly nextLog: Buffer
 
   constructor(group: number) {
     this.group = group
@@ -90,6 +100,7 @@ export class GroupKeys {
     this.kvHead = this.#key(TABLE.kvHead, 0)
     this.clientSessions = this.#key(TABLE.clientSessions, 0)
     this.clusterVersion = this.#key(TABLE.clusterVersion, 0)
+    this.nextLog = this.#key(TABLE.nextLog, 0)
   }
 
   /** Everything the group has in the store. Its first key, when it has any, is `applied`. */
@@ -230,14 +241,31 @@ export class GroupKeys {
     return key
   }
 
+  catalogueLog(storage: StorageType, topic: string): Buffer {
+    const key = this.#key(TABLE.catalogueLog, 1 + Buffer.byteLength(topic))
+    key[PREFIX_BYTES] = storageNumber(storage)
+    key.write(topic, PREFIX_BYTES + 1)
+    return key
+  }
+
+  catalogueLogs(): KeyRange {
+    return rangeOf(this.#key(TABLE.catalogueLog, 0))
+  }
+
   nodes(): KeyRange {
     return rangeOf(this.#key(TABLE.node, 0))
   }
 
   node(node: number): Buffer {
-    const key = this.#key(TABLE.node, 4)
-    key.writeUInt32BE(node, PREFIX_BYTES)
-    return key
+    return this.#nodeKey(TABLE.node, node)
+  }
+
+  members(): KeyRange {
+    return rangeOf(this.#key(TABLE.member, 0))
+  }
+
+  member(node: number): Buffer {
+    return this.#nodeKey(TABLE.member, node)
   }
 
   #retained(table: number, tenant: string, filter: string): KeyRange {
@@ -249,6 +277,12 @@ export class GroupKeys {
     if (prefix === '') return rangeOf(this.#textKey(table, `${tenant}\0`))
     const gte = this.#textKey(table, retainedText(tenant, prefix.slice(0, -1)))
     return { gte, lt: Buffer.concat([gte, Buffer.of(1)]) }
+  }
+
+  #nodeKey(table: number, node: number): Buffer {
+    const key = this.#key(table, 4)
+    key.writeUInt32BE(node, PREFIX_BYTES)
+    return key
   }
 
   #textKey(table: number, text: string): Buffer {
@@ -364,7 +398,13 @@ export const activityOf = (key: Buffer): { readonly lastUseMs: number; readonly 
   id: readUint64(key, PREFIX_BYTES + 8),
 })
 
+/** Of `node` and of `member`. */
 export const nodeOfKey = (key: Buffer): number => key.readUInt32BE(PREFIX_BYTES)
+
+export const catalogueLogOf = (key: Buffer): { readonly storage: StorageType; readonly topic: string } => ({
+  storage: storageOf(key.readUInt8(PREFIX_BYTES)),
+  topic: key.toString('utf8', PREFIX_BYTES + 1),
+})
 
 export const filterOfExclusive = (key: Buffer): string => key.toString('utf8', key.indexOf(0, PREFIX_BYTES) + 1)
 

@@ -23,6 +23,8 @@ export const COMMAND = {
   collectRetained: 21,
   registerNode: 30,
   raiseClusterVersion: 31,
+  setMember: 32,
+  removeMember: 33,
   putDelayed: 40,
   takeDelayed: 41,
   releaseDelayed: 42,
@@ -32,6 +34,8 @@ export const COMMAND = {
   transactKv: 60,
   openClientSession: 70,
   inClientSession: 71,
+  createLog: 80,
+  removeLog: 81,
 } as const
 
 export interface RawCommand {

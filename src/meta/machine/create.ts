@@ -14,6 +14,8 @@ import { CursorMachine } from './cursor.ts'
 import { DelayedMachine } from './delayed.ts'
 import { ExclusiveMachine } from './exclusive.ts'
 import { KvMachine } from './kv.ts'
+import { LogCatalogueMachine } from './log-catalogue.ts'
+import { MemberMachine } from './member.ts'
 import { MuxStateMachine } from './mux.ts'
 import { NodeMachine } from './node.ts'
 import { RetainedMachine } from './retained.ts'
@@ -41,7 +43,7 @@ export function createMetaMachine(
 function createMachines(kind: MetaGroupKind, keys: GroupKeys, ordinal: number, groupCount: number): readonly Machine<unknown>[] {
   switch (kind) {
     case 'metadata':
-      return [new NodeMachine(keys), new KvMachine(keys)]
+      return [new NodeMachine(keys), new MemberMachine(keys), new KvMachine(keys), new LogCatalogueMachine(keys)]
     case 'offset':
       return [new CursorMachine(keys)]
     case 'data':

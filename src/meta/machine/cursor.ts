@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cursors of sessions: one key for each log, and one for who holds them. A holder with a lower epoch than the last one is too late (Q9).
 import { assertNever } from '#base/assert'
-import { type CursorHolder, decodeHolder, encodeHolder } from '../codec/cursor-codec.ts'
+import { type CursorHolder, decodeHolder, encodeHolder, epochOfHolder, holderLists } from '../codec/cursor-codec.ts'
 import { type GroupKeys, logBytes } from '../codec/key.ts'
 import { COMMAND } from '../command/command.ts'
 import { type ClaimCommand, type CursorCommand, decodeCursorCommand, type SaveCommand } from '../command/cursor-command.ts'
@@ -58,15 +58,15 @@ export class CursorMachine implements Machine<CursorCommand> {
   }
 
   #save(save: SaveCommand['saves'][number], view: StateView): void {
-    const holder = this.#holder(save.uid, view)
-    if (holder !== undefined && holder.epoch > save.epoch) return
+    const bytes = view.get(this.#keys.cursorHolder(save.uid))
+    const epoch = bytes === undefined ? 0 : epochOfHolder(bytes)
+    if (epoch > save.epoch) return
     const collection = this.#keys.cursors(save.uid)
-    const logs = new Set(holder?.logs)
-    for (const { log, value } of save.cursors) {
-      view.putItem(collection, logBytes(log), value)
-      logs.add(log)
-    }
-    if (holder !== undefined && holder.epoch === save.epoch && holder.logs.length === logs.size) return
+    for (const { log, value } of save.cursors) view.putItem(collection, logBytes(log), value)
+    // Most saves are of logs that are listed: their cost must not rise with the number of logs.
+    if (bytes !== undefined && epoch === save.epoch && save.cursors.every(({ log }) => holderLists(bytes, log))) return
+    const logs = new Set(bytes === undefined ? [] : decodeHolder(bytes).logs)
+    for (const { log } of save.cursors) logs.add(log)
     this.#hold(save.uid, { epoch: save.epoch, logs: [...logs].sort((a, b) => a - b) }, view)
   }
 

@@ -85,10 +85,11 @@ export class MuxStateMachine implements StateMachine {
 
   async install({ index, formatVersion, chunks }: InstalledSnapshot): Promise<void> {
     if (formatVersion !== SNAPSHOT_FORMAT) throw this.#unknownFormat(formatVersion)
+    this.#signal.beginReplacement()
     const found = decodeApplied(await installPairs(this.#kv, this.#keys, chunks))
     assert(found.index === index, 'a snapshot is of the index that it is announced with')
     this.#takeUp(found)
-    this.#signal.raise()
+    this.#signal.endReplacement()
   }
 
   stateHash(index: number): number | undefined {

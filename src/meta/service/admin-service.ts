@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Members and leaders of the groups of this node, for its administrators, and as a service for other nodes.
+// Members and leaders of the groups of this node, and where members are reached: for its administrators, and as a service for other nodes.
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { NodeId } from '#base/port/peer-transport'
-import type { MemberChange, MetaAdminClient, MetaGroupStatus } from '#contract/client/meta-admin-client'
+import type { MemberChange, MetaAdminClient, MetaGroupStatus, MetaMembers } from '#contract/client/meta-admin-client'
 import type { RpcService, UnaryHandler } from '#contract/client/rpc'
 import * as wire from '../wire/admin-wire.ts'
 
@@ -15,11 +15,16 @@ export interface AdministeredGroup {
   transferLeadership(to: NodeId): Promise<void>
 }
 
+/** Where members are reached. */
+export type AdministeredMembers = Pick<MetaAdminClient, 'members' | 'setAddress' | 'removeAddress'>
+
 export class AdminService implements MetaAdminClient {
   readonly #groups: ReadonlyMap<number, AdministeredGroup>
+  readonly #members: AdministeredMembers
 
-  constructor(groups: readonly AdministeredGroup[]) {
+  constructor(groups: readonly AdministeredGroup[], members: AdministeredMembers) {
     this.#groups = new Map(groups.map((group) => [group.id, group]))
+    this.#members = members
   }
 
   async status(): Promise<readonly MetaGroupStatus[]> {
@@ -32,6 +37,18 @@ export class AdminService implements MetaAdminClient {
 
   async transferLeadership(group: number, to: NodeId): Promise<void> {
     await this.#groupOf(group).transferLeadership(to)
+  }
+
+  members(): Promise<MetaMembers> {
+    return this.#members.members()
+  }
+
+  setAddress(node: NodeId, address: string): Promise<void> {
+    return this.#members.setAddress(node, address)
+  }
+
+  removeAddress(node: NodeId): Promise<void> {
+    return this.#members.removeAddress(node)
   }
 
   rpcService(): RpcService {
@@ -52,6 +69,22 @@ export class AdminService implements MetaAdminClient {
           async (message) => {
             const { group, to } = wire.decodeTransferLeadership(message)
             await this.transferLeadership(group, to)
+            return done
+          },
+        ],
+        [wire.ADMIN_METHOD.members, async () => wire.encodeMembersReply(await this.members())],
+        [
+          wire.ADMIN_METHOD.setAddress,
+          async (message) => {
+            const { node, address } = wire.decodeSetAddress(message)
+            await this.setAddress(node, address)
+            return done
+          },
+        ],
+        [
+          wire.ADMIN_METHOD.removeAddress,
+          async (message) => {
+            await this.removeAddress(wire.decodeRemoveAddress(message))
             return done
           },
         ],

@@ -7,9 +7,11 @@ import { ERROR_CODES } from '#base/error-code'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Kv } from '#base/port/kv'
 import type { Counter } from '#base/port/metrics'
+import type { AppliedSignal } from '../applied-signal.ts'
 import { GroupKeys } from '../codec/key.ts'
 import { type Command, encodeEntry, type RawCommand } from '../command/command.ts'
 import type { ProposalWaiter, Proposer } from './proposer.ts'
+import { ReplicaReads } from './replica-reads.ts'
 import type { VersionGate } from './version-gate.ts'
 
 /** An entry is closed at this size: it is applied in one go, which must not hold the loop for long (D13). */
@@ -38,7 +40,7 @@ interface Submitted extends RawCommand {
 
 export class GroupClient {
   readonly keys: GroupKeys
-  readonly kv: Kv
+  readonly kv: ReplicaReads
   readonly #proposer: Proposer
   readonly #clock: Clock
   readonly #gate: VersionGate
@@ -51,9 +53,10 @@ export class GroupClient {
   /** Entries and reads that are tried again when their timer fires, and at once when the service stops. */
   readonly #delayed = new Map<() => void, Timer>()
 
-  constructor(proposer: Proposer, { kv, clock, gate }: GroupClientPorts, counters: GroupCounters) {
+  /** `signal` is that of the state machine of the group. */
+  constructor(proposer: Proposer, signal: AppliedSignal, { kv, clock, gate }: GroupClientPorts, counters: GroupCounters) {
     this.keys = new GroupKeys(proposer.id)
-    this.kv = kv
+    this.kv = new ReplicaReads(kv, signal)
     this.#proposer = proposer
     this.#clock = clock
     this.#gate = gate

@@ -2,11 +2,11 @@
 // The history of the key-value table as this node has applied it, for those who watch. What has just been applied is read once for all of them;
 // who is behind that reads pages of the store by himself. Nothing waits for a watcher, and none has anything queued for him.
 import { must } from '#base/assert'
-import type { Kv } from '#base/port/kv'
 import type { KvEvent, KvRevision } from '#contract/client/kv-client'
 import type { AppliedSignal } from '../applied-signal.ts'
 import { type GroupKeys, revisionOfEvents } from '../codec/key.ts'
 import { decodeEvents, decodeKvHead, firstRevisionOf } from '../codec/kv-codec.ts'
+import type { StateReads } from './replica-reads.ts'
 
 /** Revisions that are kept in memory, and that are read at once. One has at most about 2 MiB of events. */
 const RECENT_MAX = 64
@@ -32,7 +32,7 @@ interface Waiter {
 }
 
 export class KvHistory {
-  readonly #kv: Kv
+  readonly #kv: StateReads
   readonly #keys: GroupKeys
   readonly #signal: AppliedSignal
   /** Consecutive, the oldest first. */
@@ -44,7 +44,7 @@ export class KvHistory {
   #refreshing = false
   #moved = false
 
-  constructor(kv: Kv, keys: GroupKeys, signal: AppliedSignal) {
+  constructor(kv: StateReads, keys: GroupKeys, signal: AppliedSignal) {
     this.#kv = kv
     this.#keys = keys
     this.#signal = signal

@@ -4,6 +4,7 @@
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Clock } from '#base/port/clock'
+import type { Kv } from '#base/port/kv'
 import {
   KV_LIMITS,
   type KvAttempt,
@@ -76,7 +77,7 @@ export class KvService extends KvWrites implements KvClient {
       if (options.consistency !== 'stale') await this.#group.barrier()
       // The head first: a page taken later misses nothing that its revision promises.
       const revision = await this.#history.revision()
-      return { revision, ...(await this.#page(request, limit)) }
+      return { revision, ...(await this.#group.kv.whole((kv) => this.#page(kv, request, limit))) }
     })
   }
 
@@ -135,8 +136,8 @@ export class KvService extends KvWrites implements KvClient {
     })
   }
 
-  async #page({ gte, lt, keysOnly = false }: KvRangeRequest, limit: number): Promise<{ items: readonly KvItem[]; more: boolean }> {
-    const iterator = this.#group.kv.iterate(this.#group.keys.kvPairs({ gte, lt }))
+  async #page(kv: Kv, { gte, lt, keysOnly = false }: KvRangeRequest, limit: number): Promise<{ items: readonly KvItem[]; more: boolean }> {
+    const iterator = kv.iterate(this.#group.keys.kvPairs({ gte, lt }))
     const items: KvItem[] = []
     let bytes = 0
     try {

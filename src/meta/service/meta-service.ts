@@ -8,6 +8,7 @@ import type { Timer } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { Ports } from '#base/port/ports'
 import type { KvClient } from '#contract/client/kv-client'
+import type { CataloguedLog, LogCatalogue, LogCreation } from '#contract/client/log-catalogue'
 import type {
   CloseSessionRequest,
   MetaClient,
@@ -27,10 +28,13 @@ import { DelayedService } from './delayed-service.ts'
 import { ExclusiveService } from './exclusive-service.ts'
 import { GroupClient, type GroupClientPorts } from './group-client.ts'
 import { KvService } from './kv-service.ts'
+import { LogCatalogueService } from './log-catalogue-service.ts'
+import { MemberService } from './member-service.ts'
 import { NodeService } from './node-service.ts'
 import type { Proposer } from './proposer.ts'
 import { RetainedService } from './retained-service.ts'
 import { SessionService } from './session-service.ts'
+import { TopicSettingsService } from './topic-settings-service.ts'
 import { VersionGate } from './version-gate.ts'
 
 /** Between two collections of expired retained messages and of what ended sessions have left. The first one is this long after the start: by then what a crash left open has been written. */
@@ -48,7 +52,11 @@ export interface MetaGroups {
   readonly offset: readonly Proposer[]
   readonly data: readonly Proposer[]
   /** Raised by the state machines of the groups, in the same order. Without them nothing is seen that other nodes have done, unless it is asked for. */
-  readonly signals?: { readonly metadata: AppliedSignal; readonly data: readonly AppliedSignal[] }
+  readonly signals?: {
+    readonly metadata: AppliedSignal
+    readonly offset: readonly AppliedSignal[]
+    readonly data: readonly AppliedSignal[]
+  }
   /** All nodes of the cluster, learners included; without it they are those that have ever registered. */
   readonly members?: () => readonly number[]
 }
@@ -59,10 +67,13 @@ export class MetaService implements MetaClient, Component {
   readonly name = 'meta'
   readonly delayed: DelayedService
   readonly exclusive: ExclusiveService
+  readonly topicSettings: TopicSettingsService
+  readonly members: MemberService
   readonly #ports: MetaPorts
   readonly #logger: Logger
   readonly #kv: KvService
   readonly #nodes: NodeService
+  readonly #catalogue: LogCatalogueService
   /** All of the node. */
   readonly #groups: readonly GroupClient[]
   readonly #sessions: SessionService
@@ -78,15 +89,19 @@ export class MetaService implements MetaClient, Component {
     this.#ports = ports
     this.#logger = ports.logger.scope('meta')
     const gate = new VersionGate(program)
-    const clientsOf = (kind: MetaGroupKind, of: readonly Proposer[]): readonly GroupClient[] =>
-      createClients(kind, of, ports, { ...ports, gate })
-    const offset = clientsOf('offset', groups.offset)
-    const data = clientsOf('data', groups.data)
-    const [metadata] = clientsOf('metadata', [groups.metadata]) as [GroupClient]
+    const { signals } = groups
+    const signal = signals?.metadata ?? new AppliedSignal()
+    const clientsOf = (kind: MetaGroupKind, of: readonly Proposer[], signalsOf: readonly AppliedSignal[] = []): readonly GroupClient[] =>
+      createClients(kind, of, signalsOf, ports, { ...ports, gate })
+    const offset = clientsOf('offset', groups.offset, signals?.offset)
+    const data = clientsOf('data', groups.data, signals?.data)
+    const [metadata] = clientsOf('metadata', [groups.metadata], [signal]) as [GroupClient]
     this.#groups = [metadata, ...offset, ...data]
-    const signal = groups.signals?.metadata ?? new AppliedSignal()
     this.#kv = new KvService(metadata, ports.clock, signal)
+    this.topicSettings = new TopicSettingsService(this.#kv, ports.clock, this.#logger)
     this.#nodes = new NodeService(metadata, gate, signal, groups.members, ports.crash)
+    this.members = new MemberService(metadata, this.#nodes)
+    this.#catalogue = new LogCatalogueService(metadata)
     this.#sessions = new SessionService(data, offset, this.#logger)
     this.#retained = new RetainedService(data, ports, groups.signals?.data ?? [])
     this.delayed = new DelayedService(data)
@@ -106,6 +121,7 @@ export class MetaService implements MetaClient, Component {
   async stop(): Promise<void> {
     this.#state = 'stopping'
     this.#timer?.cancel()
+    this.topicSettings.stop()
     this.#kv.stop()
     this.#nodes.stop()
     this.#retained.stop()
@@ -124,9 +140,9 @@ export class MetaService implements MetaClient, Component {
     return this.#nodes.register(node, nowMs)
   }
 
-  /** For when a member has left the cluster: the others may know more than it did. */
-  raiseClusterVersion(): Promise<void> {
-    return this.#nodes.raiseClusterVersion()
+  /** Lets a registration that waits for a leader end, by a rejection. */
+  interruptRegistration(): void {
+    this.#nodes.interrupt()
   }
 
   openSession(request: OpenSessionRequest): Promise<OpenedSession> {
@@ -181,6 +197,18 @@ export class MetaService implements MetaClient, Component {
     return this.#retained.bytes()
   }
 
+  createLog(log: CataloguedLog): Promise<LogCreation> {
+    return this.#catalogue.create(log)
+  }
+
+  removeLog(log: CataloguedLog): Promise<void> {
+    return this.#catalogue.remove(log)
+  }
+
+  logs(): Promise<LogCatalogue> {
+    return this.#catalogue.list()
+  }
+
   #scheduleCollection(): void {
     if (this.#state === 'stopping') return
     this.#timer = this.#ports.clock.after(COLLECT_INTERVAL_MS, () => {
@@ -221,6 +249,7 @@ export class MetaService implements MetaClient, Component {
 function createClients(
   kind: MetaGroupKind,
   groups: readonly Proposer[],
+  signals: readonly AppliedSignal[],
   ports: MetaPorts,
   shared: GroupClientPorts,
 ): readonly GroupClient[] {
@@ -228,5 +257,5 @@ function createClients(
     commands: ports.metrics.counter('meta_commands_total', 'Commands proposed to the meta groups.', { kind }),
     entries: ports.metrics.counter('meta_entries_total', 'Raft entries that the commands were packed into.', { kind }),
   }
-  return groups.map((group) => new GroupClient(group, shared, counters))
+  return groups.map((group, at) => new GroupClient(group, signals[at] ?? new AppliedSignal(), shared, counters))
 }

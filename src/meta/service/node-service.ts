@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Registers this node, and keeps the cluster version: the lowest of what the members have announced when they registered (R55).
-import { isPlatformError } from '#base/error'
+import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { BrokerIdentity } from '#contract/record/session'
 import type { AppliedSignal } from '../applied-signal.ts'
@@ -18,6 +18,7 @@ export class NodeService {
   readonly #members: (() => readonly number[]) | undefined
   readonly #stopListening: () => void
   readonly #crash: (reason: Error) => void
+  #isInterrupted = false
   #reading = false
   #moved = false
 
@@ -40,6 +41,11 @@ export class NodeService {
     this.#stopListening()
   }
 
+  /** Lets a registration that is under way end, by a rejection with stopping. */
+  interrupt(): void {
+    this.#isInterrupted = true
+  }
+
   /** Tried until it is done or the service stops: a registration that was done twice skips a boot epoch, which harms nobody. */
   async register(node: number, nowMs: number): Promise<BrokerIdentity> {
     for (;;) {
@@ -51,6 +57,7 @@ export class NodeService {
       } catch (error) {
         if (!isPlatformError(error) || !UNSETTLED.includes(error.code)) throw error
       }
+      if (this.#isInterrupted) throw new PlatformError(ERROR_CODES.stopping, 'the node stops before it has registered')
       await new Promise<void>((resolve) => this.#group.later(resolve))
     }
   }

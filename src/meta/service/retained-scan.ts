@@ -4,6 +4,7 @@
 import type { Kv, KvPair } from '#base/port/kv'
 import { hasWildcard, matches } from '#base/topic-filter'
 import { type GroupKeys, keyAfter, topicOfKey } from '../codec/key.ts'
+import type { StateReads } from './replica-reads.ts'
 
 /** Pairs of one read: few after a read in which nothing matched, since the next leap may be near, and more as long as something does. */
 const PAGE_PAIRS_MIN = 32
@@ -17,7 +18,7 @@ const AFTER_SERVER_TOPICS = '%'
 
 /** Calls `visit` for each match after the topic `after`, until it returns false, which is expected at about `count`. Writes may come between the reads. */
 export async function scanRetained(
-  kv: Kv,
+  kv: StateReads,
   keys: GroupKeys,
   tenant: string,
   filter: string,
@@ -66,7 +67,7 @@ const STEP_PAIRS = 16
  * bytes, as the limit says. True when there are no more. `filter` is the prefix and '#'.
  */
 export async function scanSubtree(
-  kv: Kv,
+  kv: Pick<Kv, 'iterate'>,
   keys: GroupKeys,
   tenant: string,
   filter: string,

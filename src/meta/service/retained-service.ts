@@ -197,13 +197,15 @@ async function matchesIn(group: GroupClient, query: Query, after: string | undef
 }
 
 /** Up to `count` bodies below a prefix, at least one. All of them match, so the heads would tell nothing. */
-async function bodiesIn(group: GroupClient, query: Query, after: string | undefined, count: number): Promise<Part> {
-  const found: Match[] = []
+function bodiesIn(group: GroupClient, query: Query, after: string | undefined, count: number): Promise<Part> {
   const limit = { count, bytes: READ_BYTES }
-  const ended = await scanSubtree(group.kv, group.keys, TENANT_DEFAULT, query.filter, after, limit, (topic, { key, value }) => {
-    found.push({ group, key, topic, sizeBytes: value.length, body: value })
+  return group.kv.whole(async (kv) => {
+    const found: Match[] = []
+    const ended = await scanSubtree(kv, group.keys, TENANT_DEFAULT, query.filter, after, limit, (topic, { key, value }) => {
+      found.push({ group, key, topic, sizeBytes: value.length, body: value })
+    })
+    return { matches: found, ended }
   })
-  return { matches: found, ended }
 }
 
 /** The messages, in order, until they are large. One that was removed since its head was read is left out; one that was replaced is newer, which is as good. */
@@ -211,16 +213,23 @@ async function readBodies(found: readonly Match[]): Promise<readonly RetainedVal
   let count = 0
   for (let bytes = 0; count < found.length && bytes < READ_BYTES; count++) bytes += must(found[count], 'below the length').sizeBytes
   const page = count === found.length ? found : found.slice(0, count)
-  const missing = page.filter(({ body }) => body === undefined)
-  const keys = missing.map(({ group, topic }) => group.keys.retainedBody(TENANT_DEFAULT, topic))
-  const read = missing[0] === undefined ? [] : await missing[0].group.kv.getMany(keys)
+  const read = await readMissing(page.filter(({ body }) => body === undefined))
   const values: RetainedValue[] = []
-  let at = 0
-  for (const { topic, body } of page) {
-    const bytes = body ?? read[at++]
-    if (bytes !== undefined) values.push(decodeBody(topic, bytes))
+  for (const match of page) {
+    const bytes = match.body ?? read.get(match)
+    if (bytes !== undefined) values.push(decodeBody(match.topic, bytes))
   }
   return values
+}
+
+async function readMissing(missing: readonly Match[]): Promise<ReadonlyMap<Match, Buffer | undefined>> {
+  const read = new Map<Match, Buffer | undefined>()
+  for (const group of new Set(missing.map((match) => match.group))) {
+    const own = missing.filter((match) => match.group === group)
+    const bodies = await group.kv.getMany(own.map(({ topic }) => group.keys.retainedBody(TENANT_DEFAULT, topic)))
+    for (const [at, match] of own.entries()) read.set(match, bodies[at])
+  }
+  return read
 }
 
 const isExpired = (expiryMs: number, nowMs: number): boolean => expiryMs !== 0 && expiryMs <= nowMs

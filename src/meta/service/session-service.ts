@@ -119,8 +119,9 @@ export class SessionService {
   async livingUids(keys: readonly SessionKey[]): Promise<readonly (number | undefined)[]> {
     const groups = keys.map((key) => this.#groupOf(key))
     await Promise.all([...new Set(groups)].map((group) => group.barrier()))
-    const kv = must(this.#data[0], 'there is a data group').kv
-    const values = await kv.getMany(keys.map((key, at) => must(groups[at], 'there is a group for each key').keys.session(key)))
+    const values = await Promise.all(
+      groups.map((group, at) => group.kv.get(group.keys.session(must(keys[at], 'there is a key for each group')))),
+    )
     return values.map((bytes) => {
       const stored = bytes && decodeSession(bytes)
       // What is kept for its will only has ended.

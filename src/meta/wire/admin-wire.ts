@@ -3,11 +3,18 @@
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { NodeId } from '#base/port/peer-transport'
-import type { MemberChange, MetaGroupStatus } from '#contract/client/meta-admin-client'
+import type { MemberChange, MetaGroupStatus, MetaMember, MetaMembers } from '#contract/client/meta-admin-client'
 import { ProtoFields, ProtoWriter } from './proto-fields.ts'
 
 export const ADMIN_SERVICE = 'MetaAdmin'
-export const ADMIN_METHOD = Object.freeze({ status: 'status', changeMembers: 'changeMembers', transferLeadership: 'transferLeadership' })
+export const ADMIN_METHOD = Object.freeze({
+  status: 'status',
+  changeMembers: 'changeMembers',
+  transferLeadership: 'transferLeadership',
+  members: 'members',
+  setAddress: 'setAddress',
+  removeAddress: 'removeAddress',
+})
 
 const CHANGES: readonly MemberChange[] = ['addLearner', 'promote', 'remove']
 
@@ -20,6 +27,11 @@ export interface ChangeMembersRequest {
 export interface TransferLeadershipRequest {
   readonly group: number
   readonly to: NodeId
+}
+
+export interface SetAddressRequest {
+  readonly node: NodeId
+  readonly address: string
 }
 
 export const encodeStatusReply = (groups: readonly MetaGroupStatus[]): Buffer => new ProtoWriter().messages(1, groups, encodeGroup).take()
@@ -47,6 +59,33 @@ export const encodeTransferLeadership = ({ group, to }: TransferLeadershipReques
 export function decodeTransferLeadership(message: Buffer): TransferLeadershipRequest {
   const fields = new ProtoFields(message)
   return { group: fields.number(1), to: fields.number(2) }
+}
+
+export const encodeMembersReply = ({ clusterVersion, members }: MetaMembers): Buffer =>
+  new ProtoWriter().number(1, clusterVersion).messages(2, members, encodeMember).take()
+
+export function decodeMembersReply(message: Buffer): MetaMembers {
+  const fields = new ProtoFields(message)
+  return { clusterVersion: fields.number(1), members: fields.messages(2, decodeMember) }
+}
+
+export const encodeSetAddress = ({ node, address }: SetAddressRequest): Buffer => new ProtoWriter().number(1, node).text(2, address).take()
+
+export function decodeSetAddress(message: Buffer): SetAddressRequest {
+  const fields = new ProtoFields(message)
+  return { node: fields.number(1), address: fields.text(2) }
+}
+
+export const encodeRemoveAddress = (node: NodeId): Buffer => new ProtoWriter().number(1, node).take()
+
+export const decodeRemoveAddress = (message: Buffer): NodeId => new ProtoFields(message).number(1)
+
+const encodeMember = ({ node, address, programVersion }: MetaMember): Buffer =>
+  new ProtoWriter().number(1, node).text(2, address).number(3, programVersion).take()
+
+function decodeMember(message: Buffer): MetaMember {
+  const fields = new ProtoFields(message)
+  return { node: fields.number(1), address: fields.text(2), programVersion: fields.number(3) }
 }
 
 function encodeGroup({ group, role, term, leader, commit, applied, voters, learners }: MetaGroupStatus): Buffer {

@@ -4,8 +4,19 @@ import { assert } from '#base/assert'
 import { type Answer, acknowledgement } from './answer.ts'
 import { isMember } from './conf-change.ts'
 import type { RaftLog } from './log.ts'
+import { LogLost } from './log-lost.ts'
 import type { Membership } from './membership.ts'
-import type { AppendRequest, AppendResponse, HeartbeatRequest, LogIndex, NodeId, SnapshotOffer, Term } from './message.ts'
+import {
+  type AppendRequest,
+  type AppendResponse,
+  type HeartbeatRequest,
+  type LogIndex,
+  type LogLostNotice,
+  type NodeId,
+  type SnapshotOffer,
+  TERM_NONE,
+  type Term,
+} from './message.ts'
 import type { Outbox } from './outbox.ts'
 
 export interface FollowerOptions {
@@ -41,12 +52,10 @@ export class Follower {
     answer(this.#accepted(from, term, verified, sequence))
   }
 
-  onHeartbeatRequest({ from, term, commit, readRound }: HeartbeatRequest): void {
+  /** Throws LogLost when this replica has acknowledged to the leader what it does not hold (R25). */
+  onHeartbeatRequest({ from, term, commit, commitTerm, readRound }: HeartbeatRequest): void {
     const { node, log, outbox } = this.#options
-    assert(
-      commit <= log.lastIndex,
-      'this replica has lost log that it acknowledged: it must not go on, and not come back under its old name (R25)',
-    )
+    if (commit > log.commit && !this.#holds(commit, commitTerm)) throw new LogLost(commit, log.lastIndex)
     log.commitTo(commit)
     // Says only that this replica knows of no later leader, which needs nothing durable.
     outbox.send({ kind: 'heartbeatResponse', from: node, to: from, term, readRound })
@@ -61,10 +70,22 @@ export class Follower {
     answer(this.#accepted(from, term, log.commit, 0))
   }
 
+  /** Throws LogLost, unless it was true of an earlier time: what is committed is the same everywhere. */
+  onLogLost({ index }: LogLostNotice): void {
+    const { log } = this.#options
+    if (log.commit < index) throw new LogLost(index, log.lastIndex)
+  }
+
   /** Whether a snapshot has anything that this log does not have. */
   wouldInstall(index: LogIndex, term: Term): boolean {
     const { log } = this.#options
     return index > log.commit && log.term(index) !== term
+  }
+
+  /** `term` may be TERM_NONE when it is not known to who asks. */
+  #holds(index: LogIndex, term: Term): boolean {
+    const own = this.#options.log.term(index)
+    return own !== undefined && (own === term || term === TERM_NONE)
   }
 
   #accept(entries: AppendRequest['entries']): void {

@@ -17,6 +17,7 @@ export function isFromLeader({ kind }: Message): boolean {
     case 'voteResponse':
     case 'appendResponse':
     case 'heartbeatResponse':
+    case 'logLost':
       return false
     default:
       return assertNever(kind)

@@ -126,6 +126,8 @@ export interface HeartbeatRequest extends Envelope {
   readonly kind: 'heartbeatRequest'
   /** min(match, commit): never beyond what the follower is known to have (R21). */
   readonly commit: LogIndex
+  /** Of the entry there, so that a follower which has another one learns that it has lost log (R25); TERM_NONE when the leader's log begins later. */
+  readonly commitTerm: Term
   /** Counter of the leader, scoped to its term (R28). */
   readonly readRound: number
 }
@@ -147,6 +149,15 @@ export interface TimeoutNow extends Envelope {
   readonly kind: 'timeoutNow'
 }
 
+/**
+ * The receiver has acknowledged the log up to `index` to the sender, and has shown that it does not hold it any more (R46). `term` is the latest that the
+ * sender has led. It counts in every term: what was acknowledged in one is owed in all.
+ */
+export interface LogLostNotice extends Envelope {
+  readonly kind: 'logLost'
+  readonly index: LogIndex
+}
+
 /** What replicas say to each other, and a replica to itself: its own vote and its own acknowledgement count only once they are durable (R3). */
 export type Message =
   | PreVoteRequest
@@ -159,3 +170,4 @@ export type Message =
   | HeartbeatResponse
   | SnapshotOffer
   | TimeoutNow
+  | LogLostNotice

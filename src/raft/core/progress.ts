@@ -38,15 +38,18 @@ export class Progress {
   #toldCommit: LogIndex = INDEX_NONE
   /** The leader's count of requests when `match` was last acknowledged: later ones find a log that reaches it (R46). */
   #matchedAt = 0
+  /** It has acknowledged so much in an earlier term, and that was committed: it holds it for ever (R46). */
+  readonly #floor: LogIndex
   #forgetful = false
   /** Has answered since the last look (R14). */
   heard = true
   /** The last round of heartbeats that it has answered (R28). */
   readRound = 0
 
-  constructor(next: LogIndex) {
+  constructor(next: LogIndex, floor: LogIndex = INDEX_NONE) {
     assert(next > INDEX_NONE, 'the next index of a replica is above the first')
     this.#next = next
+    this.#floor = floor
   }
 
   get match(): LogIndex {
@@ -58,6 +61,11 @@ export class Progress {
     return this.#forgetful ? INDEX_NONE : this.#match
   }
 
+  /** What it must hold, as it has acknowledged it in this term or in an earlier one. */
+  get acknowledged(): LogIndex {
+    return Math.max(this.#match, this.#floor)
+  }
+
   get next(): LogIndex {
     return this.#next
   }
@@ -66,7 +74,7 @@ export class Progress {
     return this.#state
   }
 
-  /** Has lost log that it had acknowledged. It is counted for nothing and sent nothing any more (R46). */
+  /** Has lost log that it had acknowledged. It is counted for nothing, and told only that (R46). */
   get isForgetful(): boolean {
     return this.#forgetful
   }
@@ -162,7 +170,7 @@ export class Progress {
 
   /** Whether a refusal that may match up to `probeIndex`, of a request numbered `sequence`, shows that acknowledged log is lost (R46). */
   isAmnesia(probeIndex: LogIndex, sequence: number): boolean {
-    return sequence > this.#matchedAt && probeIndex < this.#match
+    return (sequence > this.#matchedAt && probeIndex < this.#match) || probeIndex < this.#floor
   }
 
   forget(): void {

@@ -152,8 +152,13 @@ export class RaftCore {
     this.#candidacy.campaign(false)
   }
 
+  /** Throws LogLost when the message shows that this replica does not hold what it had acknowledged: it must be ended (R25, R46). */
   step(message: Message): void {
-    if (this.#disturbs(message)) return
+    if (message.kind === 'logLost') {
+      this.#follower.onLogLost(message)
+      return
+    }
+    if (this.#isForgetful(message) || this.#disturbs(message)) return
     if (message.term > this.term) {
       if (raisesTerm(message)) this.#follow(message.term)
     } else if (message.term < this.term) {
@@ -269,7 +274,7 @@ export class RaftCore {
     return this.#follower.wouldInstall(index, term)
   }
 
-  /** Replicas that have lost log which they had acknowledged to this leader: they are not counted any more (R46). Each is named once. */
+  /** Replicas that have lost log which they had acknowledged to this leader: they are told, and not counted any more (R46). Each is named once. */
   takeForgetful(): readonly NodeId[] {
     return this.#replication.takeForgetful()
   }
@@ -361,6 +366,13 @@ export class RaftCore {
 
   get #hasUnwritten(): boolean {
     return this.#log.hasUnhanded || this.#isBehind
+  }
+
+  /** A candidate that has less than it had acknowledged when this replica led: it gets no vote (R46). */
+  #isForgetful(message: Message): boolean {
+    if (message.kind !== 'preVoteRequest' && message.kind !== 'voteRequest') return false
+    const term = message.kind === 'voteRequest' ? message.term : message.term - 1
+    return this.#replication.accuses(message.from, message.lastIndex, term)
   }
 
   /** A candidate of a later term, while a leader is alive that did not ask for it (R14). */

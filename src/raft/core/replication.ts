@@ -3,8 +3,9 @@
 import { assert, must } from '#base/assert'
 import { membersOf } from './conf-change.ts'
 import { entryCostBytes, type RaftLog } from './log.ts'
+import { AcknowledgedMarks } from './log-lost.ts'
 import type { Membership } from './membership.ts'
-import type { AppendResponse, Entry, LogIndex, NodeId, Term } from './message.ts'
+import { type AppendResponse, type Entry, type LogIndex, type NodeId, TERM_NONE, type Term } from './message.ts'
 import type { Outbox } from './outbox.ts'
 import { type InflightLimits, Progress } from './progress.ts'
 import { committedIndex, voteResult } from './quorum.ts'
@@ -27,6 +28,7 @@ const NO_ENTRIES: readonly Entry[] = Object.freeze([])
 export class Replication {
   readonly #options: ReplicationOptions
   readonly #progress = new Map<NodeId, Progress>()
+  readonly #marks = new AcknowledgedMarks()
   #term: Term = 0
   /** Requests sent in this term. */
   #sequence = 0
@@ -55,6 +57,9 @@ export class Replication {
   }
 
   end(): void {
+    const { node, log } = this.#options
+    for (const [other, { match }] of this.#progress)
+      if (other !== node) this.#marks.remember(other, Math.min(match, log.commit), this.#term)
     this.#progress.clear()
     this.#isDirty = false
   }
@@ -62,8 +67,10 @@ export class Replication {
   /** Takes up new members and forgets those who left. */
   membersChanged(): void {
     const members = membersOf(this.#options.membership.conf)
+    const next = this.#options.log.lastIndex + 1
+    this.#marks.keepOnly(members)
     for (const node of this.#progress.keys()) if (!members.includes(node)) this.#progress.delete(node)
-    for (const node of members) if (!this.#progress.has(node)) this.#progress.set(node, new Progress(this.#options.log.lastIndex + 1))
+    for (const node of members) if (!this.#progress.has(node)) this.#progress.set(node, new Progress(next, this.#marks.indexOf(node)))
     this.#isDirty = true
   }
 
@@ -91,6 +98,7 @@ export class Replication {
     if (progress.isAmnesia(hintIndex, sequence)) {
       progress.forget()
       this.#forgetful.push(from)
+      this.#tellLogLost(from, progress.acknowledged)
       return
     }
     // Of the entries there that are of a later term than ours at that place, none can be equal; nor of ours that are later than theirs.
@@ -173,12 +181,25 @@ export class Replication {
     return forgetful
   }
 
+  /** Whether a candidate has less than it had acknowledged to this replica when that led; it is told. `term` is that of the candidate when it asked. */
+  accuses(from: NodeId, lastIndex: LogIndex, term: Term): boolean {
+    if (!this.#marks.isLost(from, lastIndex, term)) return false
+    this.#tellLogLost(from, this.#marks.indexOf(from))
+    return true
+  }
+
+  /** A replica that has lost log hears of nothing else, as often as it would hear of its leader: it may have started anew. */
   heartbeat(round: number): void {
     const { node, log, outbox } = this.#options
     for (const [to, progress] of this.#progress) {
       if (to === node) continue
+      if (progress.isForgetful) {
+        this.#tellLogLost(to, progress.acknowledged)
+        continue
+      }
       const commit = Math.min(progress.counted, log.commit)
-      outbox.send({ kind: 'heartbeatRequest', from: node, to, term: this.#term, commit, readRound: round })
+      const commitTerm = log.term(commit) ?? TERM_NONE
+      outbox.send({ kind: 'heartbeatRequest', from: node, to, term: this.#term, commit, commitTerm, readRound: round })
     }
   }
 
@@ -230,6 +251,10 @@ export class Replication {
     let bytes = 0
     for (const entry of entries) bytes += entryCostBytes(entry.data)
     progress.sent(entries.length, bytes, commit)
+  }
+
+  #tellLogLost(to: NodeId, index: LogIndex): void {
+    this.#options.outbox.send({ kind: 'logLost', from: this.#options.node, to, term: this.#term, index })
   }
 
   /** Only for those who are there: a snapshot is too much work to be sent to nobody. */

@@ -5,6 +5,7 @@ import { messageOf } from '#base/error'
 import type { Disk } from '#base/port/disk'
 import type { Logger } from '#base/port/logger'
 import type { PeerTransport, TransportHandler } from '#base/port/peer-transport'
+import { refuseLostLog } from '../amnesia.ts'
 import type { GroupId, LogStart, NodeId } from '../core/message.ts'
 import type { StateMachine } from '../state-machine.ts'
 import { decodeFrame } from '../wire/message-codec.ts'
@@ -68,8 +69,12 @@ export class PeerHub implements TransportHandler {
     }
   }
 
-  /** Finishes the installations that a crash has broken off. Resolves with where the logs of those groups must begin. */
+  /**
+   * Finishes the installations that a crash has broken off. Resolves with where the logs of those groups must begin; rejects with dataDamaged on a node
+   * that must not meet the others any more (R46).
+   */
   async recover(machineOf: (id: GroupId) => StateMachine | undefined): Promise<ReadonlyMap<GroupId, LogStart>> {
+    await refuseLostLog(this.#ports.disk, this.#ports.nodeId)
     const starts = new Map<GroupId, LogStart>()
     for (const id of await this.#snapshots.open()) {
       const machine = machineOf(id)

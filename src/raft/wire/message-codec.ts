@@ -26,6 +26,7 @@ const KIND = Object.freeze({
   timeoutNow: 8,
   preVoteRequest: 9,
   preVoteResponse: 10,
+  logLost: 11,
   proposeRequest: 32,
   proposeResponse: 33,
   readRequest: 34,
@@ -174,6 +175,7 @@ function putMessage(sink: WireSink, message: Message): void {
       return
     case 'heartbeatRequest':
       sink.uint(message.commit)
+      sink.uint(message.commitTerm)
       sink.uint(message.readRound)
       return
     case 'heartbeatResponse':
@@ -183,6 +185,9 @@ function putMessage(sink: WireSink, message: Message): void {
       putOffer(sink, message)
       return
     case 'timeoutNow':
+      return
+    case 'logLost':
+      sink.uint(message.index)
       return
     default:
       assertNever(message)
@@ -210,13 +215,15 @@ function takeMessage(reader: WireReader, kind: number, { from, to, term }: Envel
     case KIND.appendResponse:
       return takeAppendResponse(reader, { from, to, term })
     case KIND.heartbeatRequest:
-      return { kind: 'heartbeatRequest', from, to, term, commit: reader.uint(), readRound: reader.uint() }
+      return { kind: 'heartbeatRequest', from, to, term, commit: reader.uint(), commitTerm: reader.uint(), readRound: reader.uint() }
     case KIND.heartbeatResponse:
       return { kind: 'heartbeatResponse', from, to, term, readRound: reader.uint() }
     case KIND.snapshotOffer:
       return takeOffer(reader, { from, to, term })
     case KIND.timeoutNow:
       return { kind: 'timeoutNow', from, to, term }
+    case KIND.logLost:
+      return { kind: 'logLost', from, to, term, index: reader.uint() }
     default:
       throw malformed(`it holds a message of the unknown kind ${kind}`)
   }

@@ -17,7 +17,7 @@ import type { RpcPeer } from '#contract/client/rpc'
 import { asIs, NO_BYTES, pathOf } from './grpc-call.ts'
 import { type ClusterProtection, channelCredentials, channelOptions } from './grpc-options.ts'
 import { decodeHello, decodeSealed, encodeHello, type Hello } from './peer-codec.ts'
-import { type PeerRegistry, PROTOCOL_VERSION, refusal } from './peer-registry.ts'
+import { type PeerRegistry, refusal } from './peer-registry.ts'
 import { HELLO_KEY, metadataOf, NONCE_BYTES, PROOF_KEY } from './reception.ts'
 import { isSeal, sealOfCalled, sealOfCaller } from './seal.ts'
 import { failureOf } from './status.ts'
@@ -111,16 +111,7 @@ async function meet(
   address: string,
   { secret }: ClusterProtection,
 ): Promise<Met> {
-  const { clusterName, nodeId, diskId, bootEpoch } = registry.self
-  const own = encodeHello({
-    protocol: PROTOCOL_VERSION,
-    cluster: clusterName,
-    node: nodeId,
-    disk: diskId,
-    boot: bootEpoch,
-    peer: to,
-    nonce: random.bytes(NONCE_BYTES),
-  })
+  const own = encodeHello(registry.hello(to, random.bytes(NONCE_BYTES)))
   const answer = await unary(client, 'Peer/Meet', NO_BYTES, metadataOf(HELLO_KEY, own), { deadline: deadline(clock, MEETING_MS) })
   const { hello, seal } = decodeSealed(answer)
   const called = decodeHello(hello)

@@ -2,19 +2,11 @@
 // What both ends of the connections between nodes are set to.
 import { X509Certificate } from 'node:crypto'
 import { createSecureContext } from 'node:tls'
-import { ChannelCredentials, type ChannelOptions, ServerCredentials } from '@grpc/grpc-js'
+import { ChannelCredentials, type ChannelOptions, experimental, ServerCredentials } from '@grpc/grpc-js'
 import { messageOf, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
-import type { PemFile } from '#base/port/network'
 import type { NodeId } from '#base/port/peer-transport'
-
-/** Shown by this node, and asked of the others: each certificate is for the host name `node-<node_id>`. */
-export interface ClusterTls {
-  readonly cert: PemFile
-  readonly key: PemFile
-  /** Issuers of the peers' certificates. */
-  readonly ca: PemFile
-}
+import type { Certificates, ClusterTls } from './certificates.ts'
 
 export interface ClusterProtection {
   /** Shared by all nodes; '' for none. */
@@ -76,7 +68,7 @@ export const channelOptions = (messageBytesMax: number, to: NodeId, { tls }: Clu
 export const channelCredentials = ({ tls }: ClusterProtection): ChannelCredentials =>
   tls === undefined ? ChannelCredentials.createInsecure() : ChannelCredentials.createSsl(tls.ca.bytes, tls.key.bytes, tls.cert.bytes)
 
-export const serverCredentials = ({ tls }: ClusterProtection): ServerCredentials =>
-  tls === undefined
+export const serverCredentials = (certificates: Certificates | undefined): ServerCredentials =>
+  certificates === undefined
     ? ServerCredentials.createInsecure()
-    : ServerCredentials.createSsl(tls.ca.bytes, [{ private_key: tls.key.bytes, cert_chain: tls.cert.bytes }], true)
+    : experimental.createCertificateProviderServerCredentials(certificates, certificates, true)

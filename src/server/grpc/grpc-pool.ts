@@ -7,8 +7,10 @@ import type { Clock } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { NodeId } from '#base/port/peer-transport'
 import type { Random } from '#base/port/random'
+import { replacementOf } from '#base/replacement'
 import { Backoff } from './backoff.ts'
 import { GrpcLink, type LinkOptions } from './grpc-link.ts'
+import type { GrpcMetrics } from './grpc-metrics.ts'
 import { isDiskLost, type PeerRegistry } from './peer-registry.ts'
 
 const COMPLAINT_INTERVAL_MS = 60_000
@@ -29,6 +31,8 @@ interface CallLink {
   opened: GrpcLink | undefined
   /** No attempt before this, on the monotonic clock. */
   notBeforeMs: number
+  /** Why the last attempt failed. */
+  reason: string
 }
 
 export class GrpcPool {
@@ -36,15 +40,18 @@ export class GrpcPool {
   readonly #ports: PoolPorts
   readonly #registry: PeerRegistry
   readonly #options: LinkOptions
+  readonly #metrics: GrpcMetrics | undefined
   #addresses: ReadonlyMap<NodeId, string> = new Map()
   readonly #calls = new Map<NodeId, CallLink>()
   readonly #complainedAtMs = new Map<NodeId, number>()
 
-  constructor(ports: PoolPorts, registry: PeerRegistry, options: LinkOptions) {
+  /** Without `metrics` nothing is counted. */
+  constructor(ports: PoolPorts, registry: PeerRegistry, options: LinkOptions, metrics?: GrpcMetrics) {
     this.clock = ports.clock
     this.#ports = ports
     this.#registry = registry
     this.#options = options
+    this.#metrics = metrics
   }
 
   get self(): NodeId {
@@ -69,15 +76,22 @@ export class GrpcPool {
   async connect(to: NodeId): Promise<GrpcLink> {
     const address = this.#addresses.get(to)
     if (address === undefined)
-      throw new PlatformError(ERROR_CODES.unreachable, `node ${to} is not known here: it is no member, or meta_addrs does not name it`)
-    return GrpcLink.open(this.#ports, this.#registry, to, address, this.#options)
+      throw new PlatformError(ERROR_CODES.unreachable, `node ${to} is not known here: it is no member of the cluster`)
+    try {
+      const link = await GrpcLink.open(this.#ports, this.#registry, to, address, this.#options)
+      this.#metrics?.connected.add(1)
+      return link
+    } catch (error) {
+      this.#metrics?.failed.add(1)
+      throw error
+    }
   }
 
   /** The connection to a node that all calls share. Rejects as `connect` does, and at once while the node is known to be out of reach. */
   callLink(to: NodeId): Promise<GrpcLink> {
     let entry = this.#calls.get(to)
     if (entry === undefined) {
-      entry = { backoff: this.backoff(), link: undefined, opened: undefined, notBeforeMs: 0 }
+      entry = { backoff: this.backoff(), link: undefined, opened: undefined, notBeforeMs: 0, reason: '' }
       this.#calls.set(to, entry)
     }
     return entry.link ?? this.#openCallLink(to, entry)
@@ -99,7 +113,7 @@ export class GrpcPool {
         new PlatformError(
           ERROR_CODES.dataDamaged,
           `node ${to} knows node ${nodeId} with another disk than this one, ${diskId}: this node has lost its data, or its node_id is another's. ` +
-            `Remove member ${nodeId} from the cluster, and start this machine as a new node, with a node_id that was never used and an empty data_path`,
+            replacementOf(nodeId),
           { cause: error },
         ),
       )
@@ -120,7 +134,7 @@ export class GrpcPool {
 
   async #openCallLink(to: NodeId, entry: CallLink): Promise<GrpcLink> {
     if (this.clock.monotonic() < entry.notBeforeMs)
-      throw new PlatformError(ERROR_CODES.unreachable, `node ${to} could not be reached a moment ago`, { detail: { node: to } })
+      throw new PlatformError(ERROR_CODES.unreachable, `not tried again yet: ${entry.reason}`, { detail: { node: to } })
     entry.link = this.connect(to)
     try {
       entry.opened = await entry.link
@@ -129,7 +143,9 @@ export class GrpcPool {
     } catch (error) {
       entry.link = undefined
       entry.notBeforeMs = this.clock.monotonic() + entry.backoff.next()
-      if (isPlatformError(error)) this.complain(to, error)
+      if (!isPlatformError(error)) throw error
+      entry.reason = error.message
+      this.complain(to, error)
       throw error
     }
   }

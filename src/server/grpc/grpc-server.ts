@@ -9,10 +9,12 @@ import { isPlatformError, messageOf, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Logger } from '#base/port/logger'
 import type { RpcServer, RpcService, ServerStreamHandler, UnaryHandler } from '#contract/client/rpc'
+import type { Certificates, ClusterTls } from './certificates.ts'
 import { asIs, NO_BYTES, pathOf, type ServerCall } from './grpc-call.ts'
+import type { GrpcMetrics } from './grpc-metrics.ts'
 import { type ClusterProtection, serverCredentials, serverOptions } from './grpc-options.ts'
-import type { PeerRegistry } from './peer-registry.ts'
-import type { Reception, Session } from './reception.ts'
+import { type PeerRegistry, refusalReasonOf } from './peer-registry.ts'
+import { isNode, type Reception, type Session } from './reception.ts'
 import { CallFailure, unauthenticated } from './status.ts'
 
 export interface GrpcServerOptions {
@@ -22,6 +24,8 @@ export interface GrpcServerOptions {
   readonly protection: ClusterProtection
   /** Of one message, either way. */
   readonly messageBytesMax: number
+  /** Reads the certificates again; undefined for none. Rejects with configInvalid for what cannot be used. */
+  readonly readTls?: () => Promise<ClusterTls | undefined>
 }
 
 export class GrpcServer implements Component, RpcServer {
@@ -29,10 +33,19 @@ export class GrpcServer implements Component, RpcServer {
   readonly #logger: Logger
   readonly #reception: Reception
   readonly #options: GrpcServerOptions
+  readonly #metrics: GrpcMetrics
+  readonly #certificates: Certificates | undefined
   readonly #server: Server
   #address: string | undefined
 
-  constructor(logger: Logger, registry: PeerRegistry, reception: Reception, options: GrpcServerOptions) {
+  constructor(
+    logger: Logger,
+    registry: PeerRegistry,
+    reception: Reception,
+    metrics: GrpcMetrics,
+    certificates: Certificates | undefined,
+    options: GrpcServerOptions,
+  ) {
     const { secret, tls } = options.protection
     assert(
       isLoopback(options.host) || secret !== '' || tls !== undefined,
@@ -41,6 +54,8 @@ export class GrpcServer implements Component, RpcServer {
     this.#logger = logger
     this.#reception = reception
     this.#options = options
+    this.#metrics = metrics
+    this.#certificates = certificates
     this.#server = new Server(serverOptions(options.messageBytesMax))
     this.#serveMeetings(registry)
   }
@@ -56,17 +71,30 @@ export class GrpcServer implements Component, RpcServer {
       this.handle(`${name}/${method}`, (call, session) => this.#serveStream(handler, call, session))
   }
 
-  /** Serves calls of peers that were taken in. */
+  /** Serves calls of nodes and operators that were taken in. */
   handle(call: string, serve: (call: ServerCall, session: Session) => void): void {
     this.#register(call, (served) => {
       const session = this.#reception.sessionOf(served)
-      if (session === undefined) served.emit('error', unauthenticated())
-      else serve(served, session)
+      if (session === undefined) {
+        served.emit('error', unauthenticated())
+        return
+      }
+      this.#metrics.calls.add(1)
+      serve(served, session)
+    })
+  }
+
+  /** The same, and not those of an operator's command. */
+  handleOfNodes(call: string, serve: (call: ServerCall, session: Session) => void): void {
+    this.handle(call, (served, session) => {
+      if (isNode(session)) serve(served, session)
+      else this.fail(served, new PlatformError(ERROR_CODES.invalid, `${call} is for nodes of the cluster only`))
     })
   }
 
   /** Ends a call with a failure. What is no PlatformError is a bug, and is told here only. */
   fail(call: ServerCall, error: unknown): void {
+    this.#metrics.failures.add(1)
     if (!isPlatformError(error))
       this.#logger.log('error', 'a call of another node failed', { call: call.getPath(), error: messageOf(error) })
     call.emit('error', new CallFailure(error))
@@ -74,10 +102,10 @@ export class GrpcServer implements Component, RpcServer {
 
   /** Rejects with addressInUse, or with configInvalid. */
   start(): Promise<void> {
-    const { host, port, protection } = this.#options
+    const { host, port } = this.#options
     const address = joinAddress(host, port)
     return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, serverCredentials(protection), (error, bound) => {
+      this.#server.bindAsync(address, serverCredentials(this.#certificates), (error, bound) => {
         if (error !== null) {
           const code = /\bE[A-Z]{3,}\b/.exec(error.message)?.[0]
           reject(listenError(address, Object.assign(error, { code })))
@@ -87,6 +115,12 @@ export class GrpcServer implements Component, RpcServer {
         resolve()
       })
     })
+  }
+
+  /** Certificates may have been replaced. Rejects with configInvalid when they cannot be used; then the old ones stay. */
+  async reload(): Promise<void> {
+    const tls = this.#certificates === undefined ? undefined : await this.#options.readTls?.()
+    if (tls !== undefined) this.#certificates?.replace(tls)
   }
 
   /** Ends all connections: callers learn that the outcome of what is under way is unknown. */
@@ -104,6 +138,7 @@ export class GrpcServer implements Component, RpcServer {
     const { nodeId } = registry.self
     const refuse = (call: ServerCall, error: unknown): void => {
       this.#logger.log('warn', 'refused another node', { node: nodeId, from: call.getPeer(), reason: messageOf(error) })
+      this.#metrics.refused(isPlatformError(error) ? refusalReasonOf(error) : undefined)
       this.fail(call, error)
     }
     this.#register('Peer/Meet', (call) => {
@@ -115,7 +150,10 @@ export class GrpcServer implements Component, RpcServer {
     })
     this.#register('Peer/Prove', (call) => {
       this.#reception.prove(call).then(
-        () => reply(call, NO_BYTES),
+        () => {
+          this.#metrics.admitted.add(1)
+          reply(call, NO_BYTES)
+        },
         (error: unknown) => refuse(call, error),
       )
     })

@@ -9,8 +9,10 @@ import type { Logger } from '#base/port/logger'
 import type { NodeId, PeerTransport, TrafficClass, TransportHandler } from '#base/port/peer-transport'
 import { FrameSender } from './frame-sender.ts'
 import type { ServerCall } from './grpc-call.ts'
+import type { GrpcMetrics } from './grpc-metrics.ts'
 import type { GrpcPool } from './grpc-pool.ts'
 import type { GrpcServer } from './grpc-server.ts'
+import { Guests } from './guests.ts'
 import { decodeFrames } from './peer-codec.ts'
 import type { Reception, Session } from './reception.ts'
 import { receiveSnapshot, sendSnapshot } from './snapshot-stream.ts'
@@ -30,24 +32,28 @@ export class GrpcTransport implements PeerTransport {
   readonly #server: GrpcServer
   readonly #reception: Reception
   readonly #pool: GrpcPool
+  readonly #metrics: GrpcMetrics
   readonly #peers = new Map<NodeId, Peer>()
+  /** As they were set. */
   #addresses: ReadonlyMap<NodeId, string> = new Map()
+  readonly #guests = new Guests(() => this.#reach())
   #handler: TransportHandler | undefined
   readonly #snapshots = { in: 0, out: 0 }
 
-  constructor(logger: Logger, server: GrpcServer, reception: Reception, pool: GrpcPool) {
+  constructor(logger: Logger, server: GrpcServer, reception: Reception, pool: GrpcPool, metrics: GrpcMetrics) {
     this.#logger = logger
     this.#server = server
     this.#reception = reception
     this.#pool = pool
-    server.handle('Peer/Frames', (call, session) => this.#receiveFrames(call, session))
-    server.handle('Peer/Snapshot', (call, session) => void this.#receiveSnapshot(call, session))
+    this.#metrics = metrics
+    server.handleOfNodes('Peer/Frames', (call, session) => this.#receiveFrames(call, session))
+    server.handleOfNodes('Peer/Snapshot', (call, session) => void this.#receiveSnapshot(call, session))
   }
 
   start(handler: TransportHandler): Promise<void> {
     assert(this.#handler === undefined, 'a transport is started once')
     this.#handler = handler
-    this.#connect()
+    this.#reach()
     return Promise.resolve()
   }
 
@@ -74,8 +80,7 @@ export class GrpcTransport implements PeerTransport {
 
   setPeers(peers: ReadonlyMap<NodeId, string>): void {
     this.#addresses = new Map(peers)
-    this.#pool.setPeers(this.#addresses)
-    if (this.#handler !== undefined) this.#connect()
+    this.#reach()
   }
 
   stop(): Promise<void> {
@@ -85,14 +90,21 @@ export class GrpcTransport implements PeerTransport {
     return Promise.resolve()
   }
 
+  /** An address that was set counts more than what a guest says. */
+  #reach(): void {
+    const addresses = new Map([...this.#guests.addresses, ...this.#addresses])
+    this.#pool.setPeers(addresses)
+    if (this.#handler !== undefined) this.#connect(addresses)
+  }
+
   /** Makes the senders those of the known addresses. */
-  #connect(): void {
+  #connect(addresses: ReadonlyMap<NodeId, string>): void {
     for (const [node, peer] of this.#peers) {
-      if (this.#addresses.get(node) === peer.address) continue
+      if (addresses.get(node) === peer.address) continue
       disconnect(peer)
       this.#peers.delete(node)
     }
-    for (const [node, address] of this.#addresses) {
+    for (const [node, address] of addresses) {
       if (node === this.#pool.self || this.#peers.has(node)) continue
       this.#peers.set(node, {
         address,
@@ -115,6 +127,7 @@ export class GrpcTransport implements PeerTransport {
       this.#server.fail(call, notReady())
       return
     }
+    this.#hear(call, session)
     // Tells the sender that its frames are wanted.
     call.sendMetadata(new Metadata())
     call.on('data', (message: Buffer) => {
@@ -129,6 +142,19 @@ export class GrpcTransport implements PeerTransport {
       }
     })
     call.on('end', () => call.end())
+  }
+
+  #hear(call: ServerCall, { peer, address }: Session): void {
+    const leave = address === '' ? undefined : this.#guests.enter(peer.nodeId, address)
+    this.#metrics.streams++
+    let isOver = false
+    const end = (): void => {
+      if (isOver) return
+      isOver = true
+      this.#metrics.streams--
+      leave?.()
+    }
+    for (const event of ['end', 'cancelled', 'error', 'close']) call.once(event, end)
   }
 
   #deliver(message: Buffer, session: Session): void {

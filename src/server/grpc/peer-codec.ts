@@ -3,10 +3,11 @@
 // the way in. Decoders throw `invalid`; fields that they do not know they pass over, as a newer version may send them.
 import { crc32c } from '#base/crc32c'
 import { fixed32Field, lengthPrefix, malformed, readFields, varintBytes, varintField, writeLengthPrefix } from './proto-bytes.ts'
+import type { ProtocolRange } from './protocol-version.ts'
 
 /** A node as it names itself. */
 export interface Hello {
-  readonly protocol: number
+  readonly protocol: ProtocolRange
   readonly cluster: string
   readonly node: number
   readonly disk: string
@@ -15,6 +16,10 @@ export interface Hello {
   readonly peer: number
   /** Never the same again. */
   readonly nonce: Buffer
+  /** The caller is no node: it is an operator's command, with the configuration of that node. */
+  readonly isOperator: boolean
+  /** Where the node is reached, 'host:port'; '' for nowhere. */
+  readonly address: string
 }
 
 export interface Sealed {
@@ -49,15 +54,18 @@ export function decodeFrames(message: Buffer): readonly Buffer[] {
   return frames
 }
 
-export function encodeHello({ protocol, cluster, node, disk, boot, peer, nonce }: Hello): Buffer {
+export function encodeHello({ protocol, cluster, node, disk, boot, peer, nonce, isOperator, address }: Hello): Buffer {
   return Buffer.concat([
-    varintField(1, protocol),
+    varintField(1, protocol.min),
     ...text(2, cluster),
     varintField(3, node),
     ...text(4, disk),
     varintField(5, boot),
     varintField(6, peer),
     ...bytesField(7, nonce),
+    varintField(8, protocol.max),
+    varintField(9, isOperator ? 1 : 0),
+    ...text(10, address),
   ])
 }
 
@@ -66,13 +74,16 @@ export function decodeHello(message: Buffer): Hello {
   const value = (number: number): number => fields.get(number)?.value ?? 0
   const bytes = (number: number): Buffer => fields.get(number)?.bytes ?? Buffer.alloc(0)
   return {
-    protocol: value(1),
+    // A release that knew of no ranges spoke one version.
+    protocol: { min: value(1), max: Math.max(value(1), value(8)) },
     cluster: bytes(2).toString(),
     node: value(3),
     disk: bytes(4).toString(),
     boot: value(5),
     peer: value(6),
     nonce: bytes(7),
+    isOperator: value(9) !== 0,
+    address: bytes(10).toString(),
   }
 }
 

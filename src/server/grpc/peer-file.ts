@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file in which a node remembers its peers' disks and counts its own starts. Two lines, as the identity has: JSON {"version", "boot", "disks"}
-// and the CRC-32C of the first in hexadecimal. It is replaced as a whole: written beside its place, synced, renamed.
+// The file in which a node remembers its peers' disks and addresses, and counts its own starts. Two lines, as the identity has: JSON {"version", "boot",
+// "disks", "addresses"} and the CRC-32C of the first in hexadecimal. It is replaced as a whole: written beside its place, synced, renamed.
 import { crc32c } from '#base/crc32c'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
@@ -17,7 +17,11 @@ interface Content {
   readonly version: number
   readonly boot: number
   readonly disks: Readonly<Record<string, string>>
+  /** Of the members, as they were known at last. Not in files of programs that did not keep any. */
+  readonly addresses?: Readonly<Record<string, string>>
 }
+
+const NO_CONTENT: Content = Object.freeze({ version: VERSION, boot: 0, disks: {} })
 
 export class PeerFile implements KnownPeers {
   /**
@@ -27,21 +31,26 @@ export class PeerFile implements KnownPeers {
   readonly bootEpoch: number
   readonly #disk: Disk
   readonly #disks: Map<NodeId, string>
+  #addresses: ReadonlyMap<NodeId, string>
   #writing: Promise<void> = Promise.resolve()
 
   /** Counts this start, durably. Rejects with dataDamaged, dataVersion, or what the disk says. */
   static async open(disk: Disk, clock: Clock): Promise<PeerFile> {
-    const content = (await disk.exists(FILE)) ? decode(await read(disk), disk.fullPath(FILE)) : { boot: 0, disks: {} }
-    const disks = Object.entries(content.disks).map(([node, diskId]): [NodeId, string] => [Number(node), diskId])
-    const file = new PeerFile(disk, Math.max(content.boot + 1, Math.floor(clock.realtime())), new Map(disks))
+    const { boot, disks, addresses } = (await disk.exists(FILE)) ? decode(await read(disk), disk.fullPath(FILE)) : NO_CONTENT
+    const file = new PeerFile(disk, Math.max(boot + 1, Math.floor(clock.realtime())), byNode(disks), byNode(addresses ?? {}))
     await file.#write()
     return file
   }
 
-  private constructor(disk: Disk, bootEpoch: number, disks: Map<NodeId, string>) {
+  private constructor(disk: Disk, bootEpoch: number, disks: Map<NodeId, string>, addresses: ReadonlyMap<NodeId, string>) {
     this.#disk = disk
     this.bootEpoch = bootEpoch
     this.#disks = disks
+    this.#addresses = addresses
+  }
+
+  get addresses(): ReadonlyMap<NodeId, string> {
+    return this.#addresses
   }
 
   get(node: NodeId): string | undefined {
@@ -51,6 +60,12 @@ export class PeerFile implements KnownPeers {
   remember(node: NodeId, diskId: string): Promise<void> {
     if (this.#disks.has(node)) return this.#writing
     this.#disks.set(node, diskId)
+    return this.#write()
+  }
+
+  /** Replaces those of before. Resolves when it is durable. */
+  rememberAddresses(addresses: ReadonlyMap<NodeId, string>): Promise<void> {
+    this.#addresses = new Map(addresses)
     return this.#write()
   }
 
@@ -65,7 +80,8 @@ export class PeerFile implements KnownPeers {
     if (await disk.exists(UNFINISHED)) await disk.remove(UNFINISHED)
     const file = await disk.open(UNFINISHED, 'create')
     try {
-      await file.write(0, [encode({ version: VERSION, boot: this.bootEpoch, disks: Object.fromEntries(this.#disks) })])
+      const [disks, addresses] = [Object.fromEntries(this.#disks), Object.fromEntries(this.#addresses)]
+      await file.write(0, [encode({ version: VERSION, boot: this.bootEpoch, disks, addresses })])
       await file.sync()
     } finally {
       await file.close()
@@ -74,6 +90,9 @@ export class PeerFile implements KnownPeers {
     await disk.syncDirectory('')
   }
 }
+
+const byNode = (texts: Readonly<Record<string, string>>): Map<NodeId, string> =>
+  new Map(Object.entries(texts).map(([node, text]) => [Number(node), text]))
 
 async function read(disk: Disk): Promise<Buffer> {
   const file = await disk.open(FILE, 'open')

@@ -9,7 +9,7 @@ import type { RpcPeer } from '#contract/client/rpc'
 import type { ServerCall } from './grpc-call.ts'
 import { type ClusterProtection, certificateName } from './grpc-options.ts'
 import { decodeHello, encodeHello, encodeSealed, type Hello } from './peer-codec.ts'
-import { type PeerRegistry, PROTOCOL_VERSION, refusal } from './peer-registry.ts'
+import { type PeerRegistry, refusal } from './peer-registry.ts'
 import { isSeal, sealOfCalled, sealOfCaller } from './seal.ts'
 
 export const HELLO_KEY = 'robustmq-hello-bin'
@@ -20,6 +20,11 @@ export const NONCE_BYTES = 16
 const MEETINGS_MAX = 256
 const SESSIONS_MAX = 1024
 
+const OPERATOR: RpcPeer = Object.freeze({ nodeId: 0, bootEpoch: 0 })
+
+/** Whether the caller is a node of the cluster, and no command of its operator. */
+export const isNode = ({ peer }: Session): boolean => peer.nodeId !== OPERATOR.nodeId
+
 interface Meeting {
   readonly hello: Hello
   readonly proof: Buffer
@@ -27,8 +32,12 @@ interface Meeting {
 
 /** A connection of a peer that was taken in. */
 export interface Session {
+  /** Node 0 is an operator's command. */
   readonly peer: RpcPeer
   readonly proof: Buffer
+  /** Where the peer is reached, as it says; '' for nowhere. */
+  readonly address: string
+  readonly protocol: number
 }
 
 export class Reception {
@@ -52,16 +61,7 @@ export class Reception {
     const address = call.getPeer()
     const objection = this.#registry.objection(hello, address) ?? this.#certificateObjection(call, hello)
     if (objection !== undefined) throw objection
-    const { clusterName, nodeId, diskId, bootEpoch } = this.#registry.self
-    const own = encodeHello({
-      protocol: PROTOCOL_VERSION,
-      cluster: clusterName,
-      node: nodeId,
-      disk: diskId,
-      boot: bootEpoch,
-      peer: hello.node,
-      nonce: this.#random.bytes(NONCE_BYTES),
-    })
+    const own = encodeHello(this.#registry.hello(hello.node, this.#random.bytes(NONCE_BYTES)))
     const { secret } = this.#protection
     keep(this.#meetings, address, { hello, proof: sealOfCaller(secret, given, own) }, MEETINGS_MAX)
     return encodeSealed({ hello: own, seal: sealOfCalled(secret, given, own) })
@@ -76,7 +76,8 @@ export class Reception {
       throw refusal('secret', `${address} does not have the secret of the cluster: set the same cluster.secret on all nodes`)
     const { hello, proof } = meeting
     await this.#registry.admit(hello)
-    keep(this.#sessions, address, { peer: { nodeId: hello.node, bootEpoch: hello.boot }, proof }, SESSIONS_MAX)
+    const peer = hello.isOperator ? OPERATOR : { nodeId: hello.node, bootEpoch: hello.boot }
+    keep(this.#sessions, address, { peer, proof, address: hello.address, protocol: this.#registry.protocolWith(hello) }, SESSIONS_MAX)
   }
 
   /** Undefined for a call that does not come from a peer that was taken in, or from one that has started again since. */
@@ -86,6 +87,12 @@ export class Reception {
     if (session === undefined || !isSeal(session.proof, callerProof(call)) || !this.isNewest(session)) return undefined
     keep(this.#sessions, address, session, SESSIONS_MAX)
     return session
+  }
+
+  /** The lowest version spoken with a node on a connection of its present incarnation; 0 when there is none. */
+  lowestProtocol(): number {
+    const nodes = [...this.#sessions.values()].filter((session) => isNode(session) && this.isNewest(session))
+    return nodes.length === 0 ? 0 : Math.min(...nodes.map(({ protocol }) => protocol))
   }
 
   isNewest({ peer }: Session): boolean {

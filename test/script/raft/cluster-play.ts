@@ -19,6 +19,7 @@
 //   queue | state
 import assert from 'node:assert/strict'
 import { type ConfChange, encodeConfChange } from '../../../src/raft/core/conf-change.ts'
+import { LogLost } from '../../../src/raft/core/log-lost.ts'
 import type { ConfState, Entry, Message, NodeId } from '../../../src/raft/core/message.ts'
 import { CONF_NONE } from '../../../src/raft/core/message.ts'
 import { type Disk, Member, NO_DISK } from '../../unit/raft/core/member.ts'
@@ -244,7 +245,20 @@ export class ClusterPlayer {
     else this.#network = this.#network.filter((message) => !isMeant(message))
     for (const message of meant) {
       this.#said.push(`${how === 'drop' ? 'lost: ' : ''}${describeMessage(message)}`)
-      if (how !== 'drop') this.#member(message.to).step(message)
+      if (how !== 'drop') this.#step(message)
+    }
+  }
+
+  /** A replica that learns that it has lost log is at its end. */
+  #step(message: Message): void {
+    const member = this.#member(message.to)
+    if (member.core === undefined) return
+    try {
+      member.step(message)
+    } catch (error) {
+      if (!(error instanceof LogLost)) throw error
+      this.#said.push(`${message.to} ends: it has acknowledged everything to ${error.acknowledged}, and its log ends at ${error.found}`)
+      member.crash(false)
     }
   }
 
@@ -272,7 +286,7 @@ export class ClusterPlayer {
       for (const member of this.#up()) if (this.#finish(member)) quiet = false
       for (const message of this.#network.splice(0)) {
         if (this.#isCut(message.from, message.to)) continue
-        this.#member(message.to).step(message)
+        this.#step(message)
         quiet = false
       }
     }

@@ -47,6 +47,8 @@ function describeContent(message: Message): string {
       return `snapshot to ${message.start.term}:${message.start.index}, ${describeConf(message.start.conf)}`
     case 'timeoutNow':
       return 'campaign now'
+    case 'logLost':
+      return `you have acknowledged everything to ${message.index}, and lost it`
     default:
       return assertNever(message)
   }

@@ -135,7 +135,7 @@ function message(kind: string, from: number, term: number): Message {
     case 'voteResponse':
       return { kind, from, to: 1, term, granted: true }
     case 'heartbeatRequest':
-      return { kind, from, to: 1, term, commit: 0, readRound: 0 }
+      return { kind, from, to: 1, term, commit: 0, commitTerm: 0, readRound: 0 }
     default:
       return assert.fail(`no message is called ${kind}`)
   }

@@ -76,6 +76,8 @@ export interface ClusterConfiguration {
   /** Largest deviation of a machine's clock from the true rate. */
   readonly driftMax: number
   readonly turnMsMax: number
+  /** Nodes look at each other's identity (R35). Only where disks are lost under their old identity: it costs writes of its own. */
+  readonly identified: boolean
   readonly workload: ClusterWorkload
   readonly faults: FaultPeriods
 }
@@ -92,6 +94,7 @@ export function drawClusterConfiguration(random: SimRandom): ClusterConfiguratio
     peers: drawPeers(random.stream('peers'), faults, electionMs),
     driftMax: 'clockDrift' in faults ? random.stream('drift').pick([0.001, 0.05, 0.2]) : 0,
     turnMsMax: random.stream('turns').pick([0, 0.2, 1, 5]),
+    identified: false,
     workload: drawWorkload(random.stream('workload'), electionMs),
     faults,
   }

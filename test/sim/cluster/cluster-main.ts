@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs seeds of the cluster simulation, and tells of a failure so that it can be repeated and made small.
 import { inspect } from 'node:util'
-import { FAULT_KINDS, type FaultKind } from './cluster-configuration.ts'
 import { type ClusterOptions, type ClusterResult, ClusterSimulation } from './cluster-simulation.ts'
+import { kindsOf, minimized, type Reduction } from './minimize.ts'
+import { STORIES } from './stories.ts'
 import { TOPOLOGIES } from './topologies.ts'
 
 export interface ClusterArguments {
@@ -63,18 +64,19 @@ export async function runClusters(given: ClusterArguments): Promise<number> {
   return 0
 }
 
-/** Runs of each topology that lasts for ever (T11). The seed varies the rest. */
+/** Runs of each topology that lasts for ever (T11), and of each story. The seed varies the rest. */
 export async function runTopologies({ from, count, brief }: ClusterArguments): Promise<number> {
   for (let seed = from; seed < from + count; seed++) {
-    for (const topology of TOPOLOGIES) {
-      const failure = await failureOf({ seed, topology })
+    for (const part of [...TOPOLOGIES.map((topology) => ({ topology })), ...STORIES.map((story) => ({ story }))]) {
+      const failure = await failureOf({ seed, ...part })
       if (failure === undefined) continue
+      const { name } = 'story' in part ? part.story : part.topology
       if (brief) process.stdout.write(`found ${seed} ${kindOf(failure)}\n`)
-      else process.stderr.write(`${inspect(failure)}\n--- topology with seed ${seed}: ${topology.name}\n`)
+      else process.stderr.write(`${inspect(failure)}\n--- with seed ${seed}: ${name}\n`)
       return 1
     }
   }
-  process.stdout.write(`all ${TOPOLOGIES.length} topologies passed with ${count} seeds\n`)
+  process.stdout.write(`all ${TOPOLOGIES.length} topologies and ${STORIES.length} stories passed with ${count} seeds\n`)
   return 0
 }
 
@@ -95,28 +97,16 @@ async function runSeed(seed: number, given: ClusterArguments): Promise<ClusterRe
   } catch (error) {
     if (given.brief) process.stdout.write(`found ${seed} ${kindOf(error)}\n`)
     else if (given.hash) process.stdout.write(`cluster ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
-    else await explain(given.minimize ? await minimized(seed, error) : { seed }, given.tailLines, error)
+    else await explain(given.minimize ? await smallest(seed, error) : { seed }, given.tailLines, error)
     return undefined
   }
 }
 
-/** Leaves out what is not needed for a failure of the same kind: first whole kinds of faults, then the end of their phase. */
-async function minimized(seed: number, failure: unknown): Promise<ClusterOptions> {
-  const kind = kindOf(failure)
-  const isSame = async (options: ClusterOptions): Promise<boolean> => kindOf(await failureOf(options)) === kind
-  const without = new Set<FaultKind>()
+/** The smallest run that fails in the same way. */
+async function smallest(seed: number, failure: unknown): Promise<ClusterOptions> {
   const { faults, workload } = new ClusterSimulation({ seed }).configuration
-  for (const candidate of FAULT_KINDS.filter((name) => name in faults)) {
-    const fewer = new Set([...without, candidate])
-    if (await isSame({ seed, without: fewer })) without.add(candidate)
-  }
-  let faultsForMs = workload.durationMs
-  for (let step = faultsForMs / 2; step > 200; step /= 2) {
-    if (await isSame({ seed, without, faultsForMs: faultsForMs - step })) faultsForMs -= step
-  }
-  const left = Object.keys(faults).filter((name) => !without.has(name as FaultKind))
-  process.stderr.write(`minimized: faults for ${faultsForMs} ms, of the kinds: ${left.join(', ') || 'none'}\n`)
-  return { seed, without, faultsForMs }
+  const isSame = async (reduction: Reduction): Promise<boolean> => kindOf(await failureOf({ seed, ...reduction })) === kindOf(failure)
+  return { seed, ...(await minimized(kindsOf(faults), workload.durationMs, isSame)) }
 }
 
 async function explain(options: ClusterOptions, tailLines: number, error: unknown): Promise<void> {
@@ -133,7 +123,7 @@ async function explain(options: ClusterOptions, tailLines: number, error: unknow
     inspect(again.configuration, { depth: null }),
     `--- cluster ${options.seed} failed after ${again.world.nowMs.toFixed(3)} virtual ms`,
     inspect(second ?? error),
-    `repeat: node dist/test/sim/main.js --cluster --seed ${options.seed}`,
+    `repeat: node dist/test/sim/main.js --cluster --seed ${options.seed}${options.without === undefined ? '' : ' --minimize'}`,
   ]
   if (kindOf(second) !== kindOf(error)) lines.push(`NOT DETERMINISTIC: the first run gave ${messageOf(error)}`)
   process.stderr.write(`${lines.join('\n')}\n`)

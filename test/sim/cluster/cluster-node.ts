@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One machine of a simulated cluster: what it keeps across restarts, and the process that runs on it now, if any.
+import { assert } from '#base/assert'
 import type { Component } from '#base/component'
 import { isPlatformError, messageOf } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
@@ -18,7 +19,7 @@ import type { SimNetwork } from '../network.ts'
 import { NO_FILES } from '../no-files.ts'
 import type { SimProbe } from '../probe.ts'
 import type { SimRandom } from '../random.ts'
-import type { SortedMap } from '../sorted-map.ts'
+import { SortedMap } from '../sorted-map.ts'
 import { SimFailure, type World } from '../world.ts'
 import type { NodeTime } from './node-time.ts'
 import type { PeerNetwork } from './peer-network.ts'
@@ -44,8 +45,17 @@ export interface ClusterSurroundings {
   readonly probe: SimProbe
 }
 
+/** What a machine had stored at some moment. */
+export interface DataCopy {
+  readonly disk: SimDisk
+  readonly stored: SortedMap
+}
+
 /** 'crash' takes the power too; 'exit' is by its own decision, after a fault that was injected. */
 export type NodeEnding = 'kill' | 'crash' | 'exit' | 'stop'
+
+/** Of an operation of a slow disk: it may have begun right before the disk is as quick again as it was. */
+const OPERATION_MS_MAX = 30_000
 
 export class ClusterNode<P extends Program> {
   readonly id: number
@@ -65,6 +75,7 @@ export class ClusterNode<P extends Program> {
   #damaged = false
   #ruined = false
   #slowness = 1
+  #storeSlowness = 1
 
   constructor(id: number, surroundings: ClusterSurroundings, time: NodeTime, conditions: MachineConditions, compose: ComposeProgram<P>) {
     this.id = id
@@ -73,7 +84,14 @@ export class ClusterNode<P extends Program> {
     this.#random = surroundings.world.random.stream(`node ${id}`)
     this.#conditions = conditions
     this.#compose = compose
-    this.#kv = new SimKvStore(surroundings.world, this.#random.stream('kv'), conditions.kv)
+    const slowness = (): number => this.#storeSlowness
+    const kv = {
+      get delayMs(): number {
+        return conditions.kv.delayMs * slowness()
+      },
+      syncDelayMs: conditions.kv.syncDelayMs,
+    }
+    this.#kv = new SimKvStore(surroundings.world, this.#random.stream('kv'), kv)
     this.#life = new Life(id, 0)
     this.#life.end()
   }
@@ -193,6 +211,27 @@ export class ClusterNode<P extends Program> {
     this.#slowness = factor
   }
 
+  /** Its key-value store is slow, and so is what applies entries to it. */
+  slowStore(factor: number): void {
+    this.note(`its store is ${factor} times as slow`)
+    this.#storeSlowness = factor
+  }
+
+  /** Of a machine whose process is down. */
+  copyData(): DataCopy {
+    assert(!this.alive, 'a copy is taken of data that nobody writes')
+    return { disk: this.#disk.clone(), stored: this.stored.fork() }
+  }
+
+  /** While the process is down, an earlier copy takes the place of the data; or nothing does, as on a new disk. It may start only to find that out. */
+  replaceData(copy: DataCopy | undefined): void {
+    assert(!this.alive, 'the data of a running process is not replaced')
+    this.#disk = copy?.disk.clone() ?? new SimDisk()
+    this.#kv.restore(copy?.stored ?? new SortedMap())
+    this.#damaged = true
+    this.note(copy === undefined ? 'its disk is empty' : 'its disk is as it was earlier')
+  }
+
   /** While the process is down, one bit of what it had written changes. It may start only to find that out. */
   flipBit(random: SimRandom): void {
     const paths = this.#disk.paths().filter((path) => this.#disk.bytes(path).length > 0)
@@ -206,8 +245,8 @@ export class ClusterNode<P extends Program> {
 
   /** Its data is gone, or not to be trusted: it never runs again, and its place must be given to another. */
   ruin(): void {
-    if (this.#ruined) return
     this.#end('crash')
+    if (this.#ruined) return
     this.#ruined = true
     this.note('ruined')
   }
@@ -215,6 +254,7 @@ export class ClusterNode<P extends Program> {
   /** No injected disk fault outlives this. */
   heal(): void {
     this.#slowness = 1
+    this.#storeSlowness = 1
     this.#disk.setCapacity(Number.MAX_SAFE_INTEGER)
     this.#disk.fail('sync', 0)
     this.resume()
@@ -290,7 +330,7 @@ export class ClusterNode<P extends Program> {
     return (operation) =>
       new Promise((resolve) => {
         const mean = operation === 'sync' || operation === 'syncDirectory' ? syncDelayMs : delayMs
-        world.schedule('disk', life, random.delayMs(mean * this.#slowness), resolve)
+        world.schedule('disk', life, Math.min(random.delayMs(mean * this.#slowness), OPERATION_MS_MAX), resolve)
       })
   }
 }

@@ -5,38 +5,31 @@ import type { NodeId } from '#raft'
 import { LogCollector } from '../logger.ts'
 import { SimProbe } from '../probe.ts'
 import type { SimRandom } from '../random.ts'
-import { SimFailure, World } from '../world.ts'
+import { World } from '../world.ts'
 import { isQuorum } from './checker/raft-checker.ts'
 import { checkRegisters } from './checker/register-history.ts'
 import { Cluster } from './cluster.ts'
 import { type ClusterConfiguration, drawClusterConfiguration, type FaultKind } from './cluster-configuration.ts'
 import { ClusterFaults } from './cluster-faults.ts'
 import { calm } from './conditions.ts'
+import { electionMsOf, LivenessBroken, waitUntil } from './liveness.ts'
 import { MembershipActor } from './membership-actor.ts'
+import type { Reduction } from './minimize.ts'
+import { reduced } from './reduced.ts'
 import { RegisterClient, RegisterHistory } from './register-client.ts'
-import type { Topology } from './topologies.ts'
+import type { Story } from './stories.ts'
+import { SMALL_LOG, type Topology } from './topologies.ts'
 
-/** In election timeouts: a healed majority must have served every client again by then. */
-const SERVED_ELECTIONS_MAX = 100
-const SERVED_MS_MIN = 60_000
 /** Calls of each client that must be answered. */
 const CALLS_OWED = 5
-const POLL_MS = 50
 
-/** What must happen in bounded virtual time has not. */
-export class LivenessBroken extends SimFailure {
-  readonly checker = 'liveness'
-}
-
-export interface ClusterOptions {
+export interface ClusterOptions extends Partial<Reduction> {
   readonly seed: number
   readonly recording?: boolean
-  /** Faults that are left out, to find those that matter. */
-  readonly without?: ReadonlySet<FaultKind>
-  /** The part of the phase of faults in which there are any. */
-  readonly faultsForMs?: number
   /** In place of random faults. */
   readonly topology?: Topology
+  /** Likewise. */
+  readonly story?: Story
 }
 
 export interface ClusterResult {
@@ -64,11 +57,13 @@ export class ClusterSimulation {
   #core: ReadonlySet<NodeId> | undefined
 
   constructor(options: ClusterOptions) {
-    const { seed, recording = false, without = new Set<FaultKind>(), topology } = options
+    const { seed, recording = false, without = new Set<FaultKind>(), topology, story } = options
     this.#options = options
     this.world = new World({ seed, recording })
     const random = this.world.random.stream('cluster configuration')
-    this.configuration = topology === undefined ? reduced(drawClusterConfiguration(random), without) : calmConfiguration(random, topology)
+    const drawn = drawClusterConfiguration(random)
+    if (topology !== undefined) this.configuration = calmConfiguration(drawn, topology)
+    else this.configuration = story === undefined ? reduced(drawn, without) : storyConfiguration(drawn, story)
     this.log = new LogCollector(this.world)
     this.#probe = new SimProbe(this.world.random.stream('probe'), { enabledRatio: 0, firesRatio: 0 })
     this.#cluster = new Cluster(this.world, this.configuration, this.log, this.#probe)
@@ -90,7 +85,9 @@ export class ClusterSimulation {
     injected.stop()
     operator.settle()
     this.#cluster.peers.conditions = calm(configuration.peers)
-    if (this.#options.topology !== undefined) await this.#proveTopology(this.#options.topology)
+    const { topology, story } = this.#options
+    if (topology !== undefined) await this.#proveTopology(topology)
+    else if (story !== undefined) await this.#play(story, operator)
     else await this.#prove(operator, random.stream('frozen'))
     await this.#agree()
     checkRegisters(this.#history.operations)
@@ -167,6 +164,21 @@ export class ClusterSimulation {
     this.#core = undefined
   }
 
+  /** Nobody repairs what the story breaks. */
+  async #play(story: Story, operator: MembershipActor): Promise<void> {
+    operator.stop()
+    await story.play({
+      cluster: this.#cluster,
+      electionMs: this.#electionMs,
+      runFor: (durationMs) => this.world.runFor(durationMs),
+      until: (what, holds) => this.#until(what, holds),
+      ask: (nodes) => {
+        this.#core = new Set(nodes)
+      },
+      served: () => this.#served(),
+    })
+  }
+
   /** Every client is answered some more times. */
   #served(): Promise<void> {
     const owed = this.#clients.map((client) => client.done + CALLS_OWED)
@@ -213,47 +225,28 @@ export class ClusterSimulation {
   }
 
   get #electionMs(): number {
-    return this.configuration.host.tickMs * this.configuration.host.timing.electionTicks
+    return electionMsOf(this.configuration.host)
   }
 
-  async #until(what: string, holds: () => boolean): Promise<void> {
-    const { world } = this
-    const limitMs = SERVED_MS_MIN + SERVED_ELECTIONS_MAX * this.#electionMs
-    const deadlineMs = world.nowMs + limitMs
-    let outcome: 'holds' | 'late' | undefined
-    const poll = (): void => {
-      if (holds()) outcome = 'holds'
-      else if (world.nowMs > deadlineMs) outcome = 'late'
-      else world.schedule('check', undefined, POLL_MS, poll)
-    }
-    world.schedule('check', undefined, 0, poll)
-    await world.run(() => outcome !== undefined)
-    if (outcome === 'late') throw new LivenessBroken(`not within ${limitMs} ms: ${what}\n  ${this.#cluster.describe()}`)
+  #until(what: string, holds: () => boolean): Promise<void> {
+    return waitUntil(this.world, this.configuration.host, what, holds, () => this.#cluster.describe())
   }
 }
 
-/** The same configuration without some faults. What else was drawn stays as it is. */
-function reduced(drawn: ClusterConfiguration, without: ReadonlySet<FaultKind>): ClusterConfiguration {
-  if (without.size === 0) return drawn
-  const faults = Object.fromEntries(Object.entries(drawn.faults).filter(([kind]) => !without.has(kind as FaultKind)))
-  const { peers } = drawn
-  const still = calm(peers)
-  return {
-    ...drawn,
-    faults,
-    driftMax: without.has('clockDrift') ? 0 : drawn.driftMax,
-    peers: {
-      ...peers,
-      resetRatio: without.has('loss') ? still.resetRatio : peers.resetRatio,
-      repeatRatio: without.has('repeat') ? 0 : peers.repeatRatio,
-      tailRatio: without.has('tail') ? 0 : peers.tailRatio,
-      snapshot: without.has('snapshot') ? still.snapshot : peers.snapshot,
-    },
-  }
-}
-
-function calmConfiguration(random: SimRandom, { voters }: Topology): ClusterConfiguration {
-  const drawn = drawClusterConfiguration(random)
+function calmConfiguration(drawn: ClusterConfiguration, { voters, settings }: Pick<Topology, 'voters' | 'settings'>): ClusterConfiguration {
   const workload = { ...drawn.workload, durationMs: 2_000 }
-  return { ...drawn, voters, faults: {}, driftMax: 0, peers: calm(drawn.peers), workload }
+  return { ...drawn, voters, host: { ...drawn.host, ...settings }, faults: {}, driftMax: 0, peers: calm(drawn.peers), workload }
+}
+
+/** What is told step by step keeps its own time: a start takes a small part of an election. */
+function storyConfiguration(drawn: ClusterConfiguration, story: Story): ClusterConfiguration {
+  const calmed = calmConfiguration(drawn, story)
+  const times = { delayMs: 0.1, syncDelayMs: 1 }
+  return {
+    ...calmed,
+    identified: story.identified,
+    host: { ...drawn.host, ...SMALL_LOG, tickMs: 100, timing: { electionTicks: 10, heartbeatTicks: 1 } },
+    machine: { kv: times, disk: times },
+    peers: { ...calmed.peers, delayMsMean: 1, reconnectMs: 10, snapshot: { ...calmed.peers.snapshot, chunkMs: 1_000 } },
+  }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Some fixed seeds of a cluster under faults, and the partial failures that last for ever. A seed that has once found a bug is in FOUND with what it found.
+// Some fixed seeds of a cluster under faults, the partial failures that last for ever, and the stories of disks. A seed that has once found a bug is
+// in FOUND with what it found.
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
 import { ClusterSimulation } from './cluster-simulation.ts'
+import { STORIES } from './stories.ts'
 import { TOPOLOGIES } from './topologies.ts'
 
 const FIRST_SEED = 100
@@ -26,6 +28,12 @@ for (const [seed, what] of FOUND) it(`cluster ${seed}: ${what}`, () => run(seed)
 for (const topology of TOPOLOGIES) {
   it(`T11: ${topology.name}`, async () => {
     for (const seed of [2]) await new ClusterSimulation({ seed, topology }).run()
+  })
+}
+
+for (const story of STORIES) {
+  it(`R46: ${story.name}: nothing that was acknowledged is lost`, async () => {
+    await new ClusterSimulation({ seed: 1, story }).run()
   })
 }
 

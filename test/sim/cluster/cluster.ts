@@ -9,7 +9,7 @@ import type { SimRandom } from '../random.ts'
 import type { World } from '../world.ts'
 import { isQuorum, RaftChecker } from './checker/raft-checker.ts'
 import type { ClusterConfiguration } from './cluster-configuration.ts'
-import { ClusterNode } from './cluster-node.ts'
+import { ClusterNode, type DataCopy } from './cluster-node.ts'
 import { NodeTime } from './node-time.ts'
 import { PeerNetwork } from './peer-network.ts'
 import { composeRegisters, GROUP, type RegisterObservers, type RegisterProgram } from './register-program.ts'
@@ -76,7 +76,7 @@ export class Cluster {
     const time = new NodeTime(rate, random.range(-HOUR_MS, HOUR_MS), configuration.turnMsMax)
     const surroundings = { world, peers: this.peers, network: this.#network, log: this.#log, probe: this.#probe }
     const node: RegisterNode = new ClusterNode(id, surroundings, time, configuration.machine, (_, ports, transport) =>
-      composeRegisters(id, this.#initial, ports, transport, configuration.host, this.#observers(id)),
+      composeRegisters(id, this.#initial, ports, transport, configuration, this.#observers(id)),
     )
     this.#nodes.set(id, node)
     return node
@@ -129,6 +129,12 @@ export class Cluster {
   /** The data of a node is gone. */
   ruin(node: RegisterNode): void {
     node.ruin()
+    this.checker.lost(node.id)
+  }
+
+  /** The data of a node that is down gives way to an earlier copy of it, or to an empty disk. */
+  turnBack(node: RegisterNode, copy: DataCopy | undefined): void {
+    node.replaceData(copy)
     this.checker.lost(node.id)
   }
 

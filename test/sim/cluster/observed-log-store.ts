@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A log store that tells the checkers what it has made durable.
-import type { Entry, GroupId, GroupWrite, LogIndex, LogPressure, LogStore, RecoveredGroup, Term } from '#raft'
+import type { Entry, EntryPiece, GroupId, GroupWrite, LogIndex, LogPressure, LogStore, RecoveredGroup, Term } from '#raft'
 
 export interface LogObserver {
   opened(recovered: readonly RecoveredGroup[], termOf: (group: GroupId, index: LogIndex) => Term | undefined): void
@@ -44,6 +44,10 @@ export class ObservedLogStore implements LogStore {
 
   read(group: GroupId, from: LogIndex, to: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
     return this.#store.read(group, from, to, bytesMax)
+  }
+
+  readPieces(group: GroupId, pieces: readonly EntryPiece[]): Promise<readonly Buffer[]> {
+    return this.#store.readPieces(group, pieces)
   }
 
   pressure(): LogPressure {

@@ -5,11 +5,13 @@ import { spawn } from 'node:child_process'
 import { cp, link, mkdir, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ENGINE_MUTANTS } from './engine-mutants.ts'
+import { META_MUTANTS } from './meta-mutants.ts'
 import { MQTT_MUTANTS } from './mqtt-mutants.ts'
 import type { Hunt, Mutant } from './mutant.ts'
 import { RAFT_MUTANTS } from './raft-mutants.ts'
 
-export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...MQTT_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...RAFT_MUTANTS, ...MQTT_MUTANTS, ...META_MUTANTS, ...ENGINE_MUTANTS]
 
 /** Of the repository: what is compiled, and where copies of it go. */
 const DIST = fileURLToPath(new URL('../../../', import.meta.url))
@@ -18,7 +20,13 @@ const COPIES = join(ROOT, 'dist-mutants')
 /** A run that goes on for so long has found something too: the program hangs. */
 const HUNT_MS_MAX = 300_000
 
-const FLAGS: Readonly<Record<Hunt, readonly string[]>> = { cluster: ['--cluster'], topology: ['--topologies'], mqtt: ['--single'] }
+const FLAGS: Readonly<Record<Hunt, readonly string[]>> = {
+  cluster: ['--cluster'],
+  topology: ['--topologies'],
+  mqtt: ['--single'],
+  meta: ['--meta'],
+  engine: ['--engine'],
+}
 
 type Outcome =
   | { readonly kind: 'found'; readonly checker: string; readonly seed: number }

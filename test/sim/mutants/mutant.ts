@@ -2,7 +2,7 @@
 // A bug that is planted on purpose, to know that it would be found (RELIABILITY 3.9): an exact replacement in the compiled program.
 
 /** What is run against it. 'topology': failures that last for ever. */
-export type Hunt = 'cluster' | 'topology' | 'mqtt'
+export type Hunt = 'cluster' | 'topology' | 'mqtt' | 'meta' | 'engine'
 
 export interface Mutant {
   readonly name: string

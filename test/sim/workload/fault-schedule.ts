@@ -10,6 +10,9 @@ const DOWN_MS = 1_500
 /** How often a node whose process has ended by itself is looked for. */
 const WATCH_MS = 500
 const PAUSE_MS_MAX = 8_000
+const FULL_MS_MAX = 3_000
+/** Room that is left on a disk that is about to run full. */
+const ROOM_BYTES_MAX = 20_000
 
 export class FaultSchedule {
   readonly #world: World
@@ -29,6 +32,7 @@ export class FaultSchedule {
       if (node.serving) node.pause(random.fraction() * PAUSE_MS_MAX)
     })
     this.#repeat(periods.syncFailureMs, () => node.failNextSync())
+    this.#repeat(periods.fullDiskMs, () => this.#fillDisk())
     this.#watch()
   }
 
@@ -61,6 +65,13 @@ export class FaultSchedule {
 
   #stop(): void {
     if (this.#node.serving) this.#node.stop(() => {})
+  }
+
+  #fillDisk(): void {
+    this.#node.limitDisk(this.#random.range(0, ROOM_BYTES_MAX))
+    this.#world.schedule('fault', undefined, this.#random.fraction() * FULL_MS_MAX, () => {
+      if (!this.#healed) this.#node.limitDisk(undefined)
+    })
   }
 
   /** Brings a node that is down up again after a while. */

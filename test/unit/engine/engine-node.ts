@@ -4,11 +4,16 @@ import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Clock, Timer } from '#base/port/clock'
 import type { AppendOutcome, LogId, TailSink } from '#contract/client/engine-client'
+import type { CataloguedLog, LogCatalogue, LogCreation } from '#contract/client/log-catalogue'
 import type { RetainedWrite } from '#contract/client/meta-client'
 import { ATTRIBUTE, RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
-import { type EngineOptions, EngineService, type ProposalWaiter, type Proposer, type SegmentStore } from '#engine'
-import type { Entry, StateMachine } from '#raft'
+import { type EngineOptions, EngineService, type SegmentStore } from '#engine'
+import type { Entry } from '#raft'
+import { FakeCatalogue, FakeLogGroups } from './fake-log-groups.ts'
+import { ManualGroup, settled } from './manual-group.ts'
 import { ModelKv } from './model-kv.ts'
+
+export { settled }
 
 export class ManualClock implements Clock {
   nowMs = 1_000_000
@@ -46,97 +51,8 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Resolves when every promise that can go on has done so: fakes complete within microtasks. */
-export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
-/** A group of one voter whose commits are made by hand. */
-export class ManualGroup implements Proposer {
-  readonly machine: StateMachine
-  /** Committed entries; they outlive a crash. */
-  readonly entries: Entry[]
-  /** What the next proposals are refused with. */
-  refusal: PlatformError | undefined
-  term: number
-  /** Entries up to it are no longer in the log. */
-  compactedTo = 0
-  #waiting: { readonly data: Buffer; readonly waiter: ProposalWaiter }[] = []
-
-  constructor(machine: StateMachine, entries: readonly Entry[]) {
-    this.machine = machine
-    this.entries = [...entries]
-    this.term = (entries.at(-1)?.term ?? 0) + 1
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.length
-  }
-
-  propose(data: Buffer, waiter: ProposalWaiter): void {
-    if (this.refusal !== undefined) waiter.failed(this.refusal)
-    else this.#waiting.push({ data, waiter })
-  }
-
-  /** Lets the log begin where the machine says. */
-  compact(): void {
-    this.compactedTo = Math.max(this.compactedTo, Math.min(this.machine.neededFrom ?? 1, this.entries.length + 1) - 1)
-  }
-
-  /** Entries as a log store reads them. */
-  async read(from: number, to: number, bytesMax: number): Promise<readonly Entry[]> {
-    if (from <= this.compactedTo) throw new PlatformError(ERROR_CODES.offsetOutOfRange, `entry ${from} is gone`)
-    const entries = this.entries.slice(from - 1, to - 1)
-    let count = 0
-    for (let bytes = 0; count < entries.length; count++) {
-      bytes += (entries[count] as Entry).data.length
-      if (count > 0 && bytes > bytesMax) break
-    }
-    return entries.slice(0, count)
-  }
-
-  /** Opens the machine, applies again what it does not have, and makes it leader. */
-  async start(): Promise<void> {
-    const applied = await this.machine.open()
-    const missing = this.entries.filter((entry) => entry.index > applied)
-    if (missing.length > 0) await this.machine.apply(missing)
-    await this.#apply([this.#entry(Buffer.alloc(0), 'empty')])
-    this.machine.onLeader?.(this.term)
-  }
-
-  /** Commits and applies the oldest proposals in one call, all of them by default, then answers. */
-  async commit(count = this.#waiting.length): Promise<void> {
-    const taken = this.#waiting.splice(0, count)
-    if (taken.length === 0) return
-    const entries = taken.map(({ data }, at) => this.#entry(data, 'normal', at))
-    const replies = await this.#apply(entries)
-    taken.forEach(({ waiter }, at) => {
-      waiter.committed((entries[at] as Entry).index, replies[at])
-    })
-    await settled()
-  }
-
-  /** Loses what was not committed, and leadership; leads again in a later term. */
-  async lose(): Promise<void> {
-    this.machine.onFollower?.()
-    for (const { waiter } of this.#waiting.splice(0))
-      waiter.failed(new PlatformError(ERROR_CODES.outcomeUnknown, 'another leader took over'))
-    this.term++
-    await this.#apply([this.#entry(Buffer.alloc(0), 'empty')])
-    this.machine.onLeader?.(this.term)
-    await settled()
-  }
-
-  #entry(data: Buffer, kind: 'empty' | 'normal', ahead = 0): Entry {
-    return { index: this.entries.length + 1 + ahead, term: this.term, kind, data }
-  }
-
-  async #apply(entries: readonly Entry[]): Promise<readonly unknown[]> {
-    // The log keeps copies: what is applied again after a crash is read from a disk.
-    for (const entry of entries) this.entries.push({ ...entry, data: Buffer.from(entry.data) })
-    return await this.machine.apply(entries)
-  }
-}
-
 export class FakeMeta {
+  readonly catalogue = new FakeCatalogue()
   readonly calls: (readonly RetainedWrite[])[] = []
   /** The view: topic to position and payload, as the contract says. */
   readonly view = new Map<string, { readonly position: number; readonly payload: string | undefined }>()
@@ -152,6 +68,18 @@ export class FakeMeta {
       open = resolve
     })
     return open
+  }
+
+  createLog(log: CataloguedLog): Promise<LogCreation> {
+    return this.catalogue.create(log)
+  }
+
+  removeLog(log: CataloguedLog): Promise<void> {
+    return this.catalogue.remove(log)
+  }
+
+  logs(): Promise<LogCatalogue> {
+    return this.catalogue.list()
   }
 
   async retain(writes: readonly RetainedWrite[]): Promise<void> {
@@ -176,7 +104,9 @@ export interface NodeOptions extends Partial<EngineOptions> {
   readonly kv?: ModelKv
   readonly clock?: ManualClock
   readonly meta?: FakeMeta
+  /** Entries of stripes, and of the other logs. */
   readonly logs?: ReadonlyMap<LogId, readonly Entry[]>
+  readonly disk?: ReadonlyMap<LogId, readonly Entry[]>
 }
 
 export class EngineNode {
@@ -184,7 +114,10 @@ export class EngineNode {
   readonly clock: ManualClock
   readonly meta: FakeMeta
   readonly engine: EngineService
-  readonly groups: ReadonlyMap<LogId, ManualGroup>
+  /** Those that run. */
+  readonly groups = new Map<LogId, ManualGroup>()
+  /** Of logs that come and go. */
+  readonly logGroups: FakeLogGroups
   readonly reached: string[] = []
   readonly counters = new Map<string, number>()
   readonly crashes: Error[] = []
@@ -209,19 +142,23 @@ export class EngineNode {
     }
     const probe = { reached: (name: string) => void this.reached.push(name), fault: () => false }
     const crash = (reason: Error) => void this.crashes.push(reason)
+    this.logGroups = new FakeLogGroups(this.groups, options.disk ?? new Map())
     this.engine = new EngineService(
       { kv: this.kv, clock: this.clock, logger, metrics, crash, probe },
       {
         stripes: options.stripes ?? 1,
         memoryBytes: options.memoryBytes ?? 1 << 20,
         tailBytes: options.tailBytes ?? 1 << 20,
-        retention: options.retention ?? { maxAgeMs: 0, maxBytes: 0 },
+        retention: options.retention ?? { maxAgeMs: 0, maxBytes: 0, intervalMs: 60_000 },
         scrubRate: options.scrubRate ?? 0,
+        ...(options.scrubbed && { scrubbed: options.scrubbed }),
+        independentLogsMax: options.independentLogsMax ?? 100,
       },
       this.meta,
       this.#segmentStore(),
+      this.logGroups,
     )
-    this.groups = new Map(this.engine.machines().map(({ id, machine }) => [id, new ManualGroup(machine, options.logs?.get(id) ?? [])]))
+    for (const { id, machine } of this.engine.machines()) this.groups.set(id, new ManualGroup(machine, options.logs?.get(id) ?? []))
     for (const [log, group] of this.groups) this.engine.connect(log, group, group)
   }
 
@@ -234,7 +171,8 @@ export class EngineNode {
 
   /** As if each entry were a file of its own. */
   #segmentStore(): SegmentStore {
-    const logs = (): LogId[] => this.engine.logs().flatMap(({ id, storage }) => (storage === 'segment' ? [id] : []))
+    const logs = (): LogId[] =>
+      this.engine.logs().flatMap(({ id, storage, model }) => (storage === 'segment' && model === 'shared' ? [id] : []))
     return {
       pressure: () => {
         const groups = logs().map((log) => ({ log, group: this.group(log) }))
@@ -256,9 +194,13 @@ export class EngineNode {
 
   /** Another life on what a killed process leaves: the store as it is, or as `kv` was, and the committed entries of the durable logs. */
   restart(kv = this.kv.fork()): Promise<EngineNode> {
-    const durable = this.engine.logs().filter(({ storage }) => storage !== 'memory')
-    const logs = new Map(durable.map(({ id }) => [id, this.group(id).entries]))
-    return EngineNode.start({ ...this.#options, kv, clock: this.clock, meta: this.meta, logs })
+    const logs = new Map<LogId, readonly Entry[]>()
+    const disk = new Map(this.logGroups.disk)
+    for (const { id, storage, model } of this.engine.logs()) {
+      const group = this.groups.get(id)
+      if (storage !== 'memory' && group !== undefined) (model === 'shared' ? logs : disk).set(id, group.entries)
+    }
+    return EngineNode.start({ ...this.#options, kv, clock: this.clock, meta: this.meta, logs, disk })
   }
 
   /** Appends; the outcome is filled in when it is known. */
@@ -306,6 +248,7 @@ export interface SampleRecord {
   readonly retain?: boolean
   readonly publisher?: number
   readonly sequence?: number
+  readonly key?: string
 }
 
 export interface SeenRecord {
@@ -314,12 +257,16 @@ export interface SeenRecord {
   readonly payload: string
 }
 
+const NONE = Buffer.alloc(0)
+
 export function batchOf(records: readonly SampleRecord[]): RecordBatch {
   const builder = new RecordBatchBuilder(64)
-  for (const { topic, payload = 'x', qos = 1, retain = false, publisher = 1, sequence = -1 } of records) {
+  for (const { topic, payload = 'x', qos = 1, retain = false, publisher = 1, sequence = -1, key } of records) {
     const bytes = Buffer.from(payload)
-    const attributes = qos | (retain ? ATTRIBUTE.retain : 0) | (sequence >= 0 ? ATTRIBUTE.sequence : 0)
-    builder.append(builder.topic(topic), attributes, publisher, 0, sequence, Buffer.alloc(0), bytes, 0, bytes.length)
+    const attributes =
+      qos | (retain ? ATTRIBUTE.retain : 0) | (sequence >= 0 ? ATTRIBUTE.sequence : 0) | (key === undefined ? 0 : ATTRIBUTE.key)
+    const delta = builder.recordCount
+    builder.append(builder.topic(topic), attributes, publisher, 0, sequence, NONE, bytes, 0, bytes.length, delta, Buffer.from(key ?? ''))
   }
   return builder.build()
 }

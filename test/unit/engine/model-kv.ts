@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The key-value port in memory. Writes can be held back, and the store can be forked as a crash would leave it.
 import { assert } from '#base/assert'
-import type { Kv, KvIterator, KvOperation, KvPair, KvRange } from '#base/port/kv'
+import type { Kv, KvIterator, KvOperation, KvPair, KvRange, KvVerification } from '#base/port/kv'
 import { SortedMap } from '../../sim/sorted-map.ts'
 
 const SCAN_PAIRS = 1000
@@ -84,6 +84,19 @@ export class ModelKv implements Kv {
     })
     this.pairsRead += pairs.length
     return pairs
+  }
+
+  /** Keys, in latin1, that are called damaged by a verification. */
+  readonly damagedKeys = new Set<string>()
+
+  async verify(range: KvRange): Promise<KvVerification> {
+    const pairs = await this.scan(range)
+    const last = pairs.length < (range.limit ?? SCAN_PAIRS) ? undefined : pairs.at(-1)?.key
+    return {
+      bytes: pairs.reduce((sum, { key, value }) => sum + key.length + value.length, 0),
+      next: last && Buffer.concat([last, Buffer.alloc(1)]),
+      damaged: pairs.flatMap(({ key }) => (this.damagedKeys.has(key.toString('latin1')) ? [key] : [])),
+    }
   }
 
   iterate(): KvIterator {

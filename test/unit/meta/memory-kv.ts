@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An ordered key-value store in memory, for tests of what is built on the port.
-import type { Kv, KvIterator, KvOperation, KvPair, KvRange } from '#base/port/kv'
+import { assert } from '#base/assert'
+import type { Kv, KvIterator, KvOperation, KvPair, KvRange, KvVerification } from '#base/port/kv'
 import { SortedMap } from '../../sim/sorted-map.ts'
 
 const SCAN_PAIRS = 1000
@@ -60,6 +61,10 @@ export class MemoryKv implements Kv {
       return pairs.length < limit
     })
     return pairs
+  }
+
+  verify(): Promise<KvVerification> {
+    assert(false, 'no test here verifies')
   }
 
   iterate(range: KvRange): KvIterator {

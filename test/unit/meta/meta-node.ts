@@ -54,6 +54,8 @@ export interface MetaNode {
   readonly offset: readonly FakeGroup[]
   readonly data: readonly FakeGroup[]
   readonly service: MetaService
+  /** Raised by the group of the metadata. */
+  readonly signal: AppliedSignal
   /** Resolves when nothing is under way in any group. */
   idle(): Promise<void>
 }
@@ -91,7 +93,7 @@ export async function createMetaNode(options: MetaNodeOptions = {}): Promise<Met
   const ports = { kv, clock, logger: SILENT, metrics: UNCOUNTED, crash }
   const service = new MetaService(
     ports,
-    { metadata, offset, data, signals: { metadata: signal, data: [] }, ...(options.members && { members: options.members }) },
+    { metadata, offset, data, signals: { metadata: signal, offset: [], data: [] }, ...(options.members && { members: options.members }) },
     options.program,
   )
   const groups = [metadata, ...offset, ...data]
@@ -102,7 +104,7 @@ export async function createMetaNode(options: MetaNodeOptions = {}): Promise<Met
       for (const group of groups) await group.idle()
     }
   }
-  return { kv, clock, metadata, offset, data, service, idle }
+  return { kv, clock, metadata, offset, data, service, signal, idle }
 }
 
 export const A: BrokerIdentity = { node: 1, bootEpoch: 1 }

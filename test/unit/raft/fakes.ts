@@ -76,6 +76,10 @@ export class FakeLogStore implements LogStore {
     return stored?.entries.find((entry) => entry.index === index)?.term
   }
 
+  readPieces(): Promise<readonly Buffer[]> {
+    return Promise.reject(new Error('nobody reads pieces here'))
+  }
+
   /** One entry a page, so that every replay has to page. */
   async read(group: GroupId, from: LogIndex, to: LogIndex): Promise<readonly Entry[]> {
     const entries = this.content.get(group)?.entries.filter(({ index }) => index >= from && index < to) ?? []
@@ -94,7 +98,11 @@ export class FakeLogStore implements LogStore {
     this.closed = true
   }
 
-  #keep({ group, entries, hardState, start }: GroupWrite): void {
+  #keep({ group, entries, hardState, start, dropped }: GroupWrite): void {
+    if (dropped) {
+      this.content.delete(group)
+      return
+    }
     const stored = this.content.get(group)
     const kept = { hardState: hardState ?? stored?.hardState, start: start ?? stored?.start }
     assert.ok(kept.hardState && kept.start, 'a group begins with a hard state and a start')
@@ -206,6 +214,7 @@ const NO_DISK: RaftHostPorts['disk'] = {
   list: unusedFile,
   makeDirectory: unusedFile,
   remove: unusedFile,
+  removeDirectory: unusedFile,
   rename: unusedFile,
   syncDirectory: unusedFile,
   free: unusedFile,

@@ -44,7 +44,8 @@ function newBench(limits: Partial<GroupOptions['limits']> = {}, applyBytesMax = 
     onForgetful: () => {},
     crash: (reason) => {
       crashes.push(reason)
-      group.halt(reason)
+      group.halt()
+      group.fail(reason)
     },
   })
   const write = (): void => {

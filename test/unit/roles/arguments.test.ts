@@ -36,7 +36,13 @@ describe('arguments', () => {
     for (const [line, problem] of problems) assert.deepEqual(parse(line), { kind: 'misused', problem })
   })
 
+  it('what follows ctl is its own', () => {
+    assert.equal(parse('ctl cluster status --json').kind, 'ctl')
+    assert.equal(parse('ctl').kind, 'ctl-misused')
+    assert.deepEqual(parse('--config ctl'), { kind: 'run', file: 'ctl', settings: [] })
+  })
+
   it('the help names every option', () => {
-    for (const option of ['--config', '--set', '--check', '--print-config', '--version', '--help']) assert.ok(HELP.includes(option))
+    for (const option of ['--config', '--set', '--check', '--print-config', '--version', '--help', 'ctl']) assert.ok(HELP.includes(option))
   })
 })

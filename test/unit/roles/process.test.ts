@@ -53,6 +53,20 @@ describe('robustmq', () => {
     assert.match(missing.stderr, /^robustmq: cannot read .*none\.toml: ENOENT/)
   })
 
+  it('ctl without a command it knows prints its usage and exits with 2, and so does one that has nobody to ask', async () => {
+    for (const words of [['ctl'], ['ctl', 'storage'], ['ctl', 'cluster', 'join']]) {
+      const { code, stdout, stderr } = await finished(words)
+      assert.deepEqual([code, stdout], [2, ''])
+      assert.match(stderr, /^robustmq: ctl .*\nUsage: robustmq ctl cluster COMMAND/)
+    }
+    const alone = await finished(['ctl', 'cluster', 'status'])
+    assert.equal(alone.code, 2)
+    assert.match(alone.stderr, /meta_addrs names no node to ask/)
+    const help = await finished(['ctl', '--help'])
+    assert.deepEqual([help.code, help.stderr], [0, ''])
+    assert.match(help.stdout, /^Usage: robustmq ctl/)
+  })
+
   it('--check and --print-config only look, and exit with 0', async () => {
     const check = await finished(['--check', ...options('unused', 1)])
     assert.deepEqual([check.code, check.stdout], [0, 'the configuration is valid\n'])

@@ -182,6 +182,28 @@ describe('E6 the checksum of values', () => {
     }
   })
 
+  it('L29: a verification tells which values are damaged, ends nothing, and goes on behind them', async (context) => {
+    const directory = await scratch(context)
+    const first = await open(directory)
+    await first.write(
+      ['a', 'b', 'c', 'd'].map((name) => put(name, 'value')),
+      LAZY,
+    )
+    await first.close()
+    await tamper(directory, [
+      { type: 'put', key: key('b'), value: key('not sealed') },
+      { type: 'put', key: key('d'), value: sealValue(key('c'), key('value')) },
+    ])
+    const crashes = new Crashes()
+    const kv = await open(directory, crashes)
+    const { damaged, next } = await kv.verify({ gte: key('a'), lt: key('z') })
+    assert.deepEqual(damaged, [key('b'), key('d')])
+    assert.equal(next, undefined)
+    assert.deepEqual(crashes.reasons, [])
+    assert.equal(String(await kv.get(key('c'))), 'value')
+    await kv.close()
+  })
+
   const reads = {
     get: (kv: Kv) => kv.get(key('b')),
     getMany: (kv: Kv) => kv.getMany([key('a'), key('b')]),

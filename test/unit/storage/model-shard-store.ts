@@ -3,6 +3,7 @@
 import { matches } from '#base/topic-filter'
 import type {
   AppendOutcome,
+  KeyReadRequest,
   LogDescription,
   LogId,
   LogPosition,
@@ -12,7 +13,7 @@ import type {
   StorageType,
   TailSink,
 } from '#contract/client/engine-client'
-import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
+import { ATTRIBUTE, type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
 import type { ShardStore } from '#storage'
 
 /** One record as a batch of its own. */
@@ -23,7 +24,7 @@ interface Kept {
   readonly batch: RecordBatch
 }
 
-const LOGS: readonly LogDescription[] = [{ id: 0, storage: 'memory' }]
+const LOGS: readonly LogDescription[] = [{ id: 0, storage: 'memory', model: 'shared' }]
 
 export class ModelShardStore implements ShardStore {
   readonly #nowMs: () => number
@@ -39,6 +40,10 @@ export class ModelShardStore implements ShardStore {
 
   logs(): readonly LogDescription[] {
     return LOGS
+  }
+
+  describe(log: LogId): LogDescription | undefined {
+    return LOGS[log]
   }
 
   logOf(_storage: StorageType, _shard: string): LogId {
@@ -66,6 +71,17 @@ export class ModelShardStore implements ShardStore {
       bytes += batch.bytes.length
     }
     return { batches, next, atEnd: next === this.#records.length, from: first }
+  }
+
+  async readKey({ log, topic, key, from }: KeyReadRequest): Promise<ReadResult> {
+    const all = await this.read({ log, from, filters: [topic], bytesMax: Number.POSITIVE_INFINITY })
+    const cursor = new RecordCursor()
+    const batches = all.batches.filter((batch) => {
+      cursor.reset(batch)
+      cursor.next()
+      return (cursor.attributes & ATTRIBUTE.key) !== 0 && key.equals(batch.bytes.subarray(cursor.keyStart, cursor.keyEnd))
+    })
+    return { ...all, batches }
   }
 
   async fetch(_log: LogId, positions: readonly Position[]): Promise<readonly RecordBatch[]> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { StorageType } from '#contract/client/engine-client'
+import type { StorageModel, StorageType } from '#contract/client/engine-client'
 import type { ShardStore } from '#storage'
 import { type ShardStoreFixture, shardStoreSuite } from '../../suite/shard-store.ts'
 import { EngineNode, type NodeOptions, settled } from '../engine/engine-node.ts'
@@ -31,16 +31,18 @@ class EngineFixture implements ShardStoreFixture {
   }
 }
 
-const onEngine = (name: string, storage: StorageType, options: NodeOptions = {}): void =>
-  shardStoreSuite(name, { storage, survives: storage !== 'memory' }, async () => new EngineFixture(await EngineNode.start(options)))
+const onEngine = (name: string, storage: StorageType, model: StorageModel, options: NodeOptions = {}): void =>
+  shardStoreSuite(name, { storage, model, survives: storage !== 'memory' }, async () => new EngineFixture(await EngineNode.start(options)))
 
-onEngine('engine, memory', 'memory')
-onEngine('engine, rocksdb', 'rocksdb')
-onEngine('engine, rocksdb, nothing kept in memory', 'rocksdb', { tailBytes: 0 })
-onEngine('engine, segment', 'segment')
-onEngine('engine, segment, nothing kept in memory', 'segment', { tailBytes: 0 })
+for (const model of ['shared', 'independent'] as const) {
+  onEngine(`engine, memory, ${model}`, 'memory', model)
+  for (const storage of ['rocksdb', 'segment'] as const) {
+    onEngine(`engine, ${storage}, ${model}`, storage, model)
+    onEngine(`engine, ${storage}, ${model}, nothing kept in memory`, storage, model, { tailBytes: 0 })
+  }
+}
 
-shardStoreSuite('model', { storage: 'memory', survives: false }, async () => {
+shardStoreSuite('model', { storage: 'memory', model: 'shared', survives: false }, async () => {
   let nowMs = 1_000_000
   const store = new ModelShardStore(() => nowMs)
   return {

@@ -2,6 +2,7 @@
 // CONNECT (MQTT 5 section 3.1): opens the session in meta, taking it over from whoever has it, and takes up what it left.
 import type { OpenedSession } from '#contract/client/meta-client'
 import type { ExpirySeconds, SessionKey, Subscription } from '#contract/record/session'
+import { ConcernedLogs } from '../../message/concerned-logs.ts'
 import { DELAYED_LOG } from '../../message/delayed.ts'
 import { isShared } from '../../message/share-filter.ts'
 import { type ConnectPacket, REASON } from '../../protocol/mqtt/index.ts'
@@ -95,16 +96,17 @@ async function takeUp(
   const allowed = await keepAllowed(context, opened, access)
   const subscriptions = allowed.filter(({ filter }) => !isShared(filter))
   const session = new SessionCore(context, link, opened.session, access, windowLimit)
+  const concerned = new ConcernedLogs(context.store)
   if (previous !== undefined) context.away.returned(previous)
   if (previous?.will !== undefined && endsWill(opened)) await context.wills.publishTaken(previous, previous.will)
   if (opened.present) {
-    await Promise.all(subscriptions.map(({ filter }) => context.store.register(filter)))
+    await Promise.all(subscriptions.map(({ filter }) => concerned.register(filter)))
     for (const { sequence, log } of await context.store.unreleased(session.uid)) {
       if (sequence <= PACKET_ID_MAX) session.releases.restore(sequence, log)
     }
     for (const packetId of context.delayed.unreleased(session.uid)) session.releases.restore(packetId, DELAYED_LOG)
     for (const { retainedAfter: _, ...subscription } of subscriptions) {
-      if (subscription.replay === true) session.replays.restore(subscription, opened.cursors)
+      if (subscription.replay === true) session.replays.restore(subscription, opened.cursors, concerned.of(subscription.filter))
       else session.subscriptions.set(subscription.filter, subscription)
     }
   } else if (previous !== undefined) {
@@ -118,18 +120,12 @@ async function takeUp(
   })
   // From here to the CONNACK nothing else runs: the session is live from exactly where its cursors are taken up.
   if (opened.present) {
-    session.restore(opened.cursors)
+    session.restore(opened.cursors, concerned)
     session.shared.takeUp(seats)
     for (const subscription of session.subscriptions.values()) context.table.add(session, subscription)
     for (const subscription of subscriptions) {
       if (subscription.retainedAfter === undefined) continue
-      session.feeds.add(
-        feedFor(
-          session,
-          subscription,
-          subscription.since.map(({ log }) => log),
-        ),
-      )
+      session.feeds.add(feedFor(session, subscription, concerned.of(subscription.filter)))
     }
   }
   if (automatic !== undefined) for (const feed of activateSubscriptions(session, automatic)) session.feeds.add(feed)

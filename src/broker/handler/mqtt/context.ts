@@ -4,7 +4,6 @@ import type { Config } from '#base/config/schema'
 import type { Clock } from '#base/port/clock'
 import type { Logger } from '#base/port/logger'
 import type { Random } from '#base/port/random'
-import type { LogId } from '#contract/client/engine-client'
 import type { MetaClient } from '#contract/client/meta-client'
 import type { BrokerIdentity, ExpirySeconds } from '#contract/record/session'
 import type { OfflineLimit, ShardRouter, ShardStore } from '#storage'
@@ -12,6 +11,7 @@ import type { AutoSubscriber } from '../../message/auto-subscribe.ts'
 import type { AwaySessions } from '../../message/away-sessions.ts'
 import type { CursorSaver } from '../../message/cursor-saver.ts'
 import type { DelayedMessages } from '../../message/delayed.ts'
+import type { LogSet } from '../../message/durable-logs.ts'
 import type { BrokerEvents } from '../../message/events.ts'
 import type { FeedTurns } from '../../message/feed-turns.ts'
 import type { Publisher } from '../../message/publish.ts'
@@ -56,7 +56,7 @@ export interface BrokerContext {
   readonly meta: MetaClient
   readonly store: ShardStore
   /** Logs that outlive the process. The others begin anew with it: there is nothing in them to come back to. */
-  readonly durableLogs: ReadonlySet<LogId>
+  readonly durableLogs: LogSet
   readonly router: ShardRouter
   readonly publisher: Publisher
   readonly retainedQuota: RetainedQuota

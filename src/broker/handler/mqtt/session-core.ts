@@ -6,9 +6,10 @@ import { matches } from '#base/topic-filter'
 import type { AppendOutcome, LogId, Position } from '#contract/client/engine-client'
 import type { RetainedValue } from '#contract/client/meta-client'
 import { ATTRIBUTE, type RecordBatch, type RecordCursor } from '#contract/record/record-batch'
-import type { Cursor, InFlight, ReplayPlace, Session, Subscription } from '#contract/record/session'
+import type { Cursor, Session, Subscription } from '#contract/record/session'
+import { beginIn, type ConcernedLogs } from '../../message/concerned-logs.ts'
 import { Consumer, type Outlet } from '../../message/consumer.ts'
-import type { CursorSource } from '../../message/cursor-saver.ts'
+import type { CursorSource, UnsavedCursors } from '../../message/cursor-saver.ts'
 import { DELAYED_LOG } from '../../message/delayed.ts'
 import type { OfflineLimits, OfflineReason } from '../../message/offline.ts'
 import type { PublishOwner } from '../../message/publish.ts'
@@ -27,6 +28,7 @@ import { InboundWindow } from './inbound-window.ts'
 import type { Link } from './link.ts'
 import { OutboundWindow } from './outbound-window.ts'
 import { Resender, type ResendOutlet, type Unsent } from './resender.ts'
+import { SessionCursors } from './session-cursors.ts'
 import { SessionFeeds } from './session-feeds.ts'
 import type { RegisteredSession } from './session-registry.ts'
 import { SessionReplays } from './session-replays.ts'
@@ -48,9 +50,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   readonly releases = new InboundReleases()
   readonly outbound: OutboundWindow
   readonly subscriptions = new Map<string, Subscription>()
-  readonly shared = new SharedSubscriptions(this)
+  readonly shared: SharedSubscriptions = new SharedSubscriptions(this)
   readonly replays = new SessionReplays(this)
   readonly consumer: Consumer
+  readonly cursors: SessionCursors = new SessionCursors(this)
   /** Of the messages to the client. */
   readonly sample: DeliverySample
   #record: Session
@@ -84,6 +87,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     return this.#record.clientId
   }
 
+  get reader(): string {
+    return this.#record.clientId
+  }
+
   get record(): Session {
     return this.#record
   }
@@ -107,8 +114,11 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     if (cursor.retain) this.feeds.touch(batch.topics[cursor.topic] as string)
     if (claim.qos > 0 && cursor.qos > 0) this.consumer.live(target, log, batch, cursor)
     else if (!this.consumer.liveQos0(log, cursor.position)) return
-    else if (this.link.writable) this.#sendQos0(claim, batch, cursor)
-    else tellQueueFull(this, batch.topics[cursor.topic] as string)
+    else {
+      if (this.storesQos0) this.cursors.mark(log)
+      if (this.link.writable) this.#sendQos0(claim, batch, cursor)
+      else tellQueueFull(this, batch.topics[cursor.topic] as string)
+    }
   }
 
   /** `group`: number of the shared group that hands it out; 0 when it is for a subscription of this session. */
@@ -202,6 +212,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     const group = this.outbound.group(packetId)
     const position = group === 0 ? 0 : this.outbound.position(packetId)
     const log = this.outbound.finish(packetId)
+    if (log !== -1) this.cursors.mark(log)
     if (group !== 0) this.context.shares.finish(group, log, position)
     this.sample.forget(packetId)
   }
@@ -243,8 +254,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     const mine: Subscription[] = []
     for (const subscription of this.subscriptions.values()) {
       if (!matches(subscription.filter, topic)) continue
-      const since = subscription.since.find((begin) => begin.log === log)
-      if (since === undefined || since.position <= position) mine.push(subscription)
+      if (beginIn(subscription.since, log) <= position) mine.push(subscription)
     }
     return mine.length === 0 ? undefined : mergeClaims(this, mine)
   }
@@ -286,8 +296,10 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     })
   }
 
-  advanced(): void {
-    if (this.persistent) this.context.saver.mark(this)
+  advanced(log: LogId): void {
+    if (!this.persistent) return
+    this.cursors.mark(log)
+    this.context.saver.mark(this)
   }
 
   failed(error: unknown): void {
@@ -303,27 +315,19 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   // ---- an earlier connection's state
 
   /** Takes up the cursors of an earlier connection. What is in flight is sent again by `resume`, before anything else. */
-  restore(cursors: readonly Cursor[]): void {
-    const starts = new Map<LogId, { next: Position; seen: Position }>()
-    for (const subscription of this.subscriptions.values()) {
-      for (const { log, position } of subscription.since) {
-        const next = Math.min(starts.get(log)?.next ?? position, position)
-        starts.set(log, { next, seen: next })
-      }
-    }
+  restore(cursors: readonly Cursor[], concerned: ConcernedLogs): void {
     const unsent: Unsent[] = []
-    for (const { log, next, seen, inFlight } of cursors) {
-      starts.set(log, { next, seen })
-      for (const entry of inFlight) unsent.push({ ...entry, log })
-    }
+    for (const { log, inFlight } of cursors) for (const entry of inFlight) unsent.push({ ...entry, log })
     unsent.sort((a, b) => a.order - b.order)
     const ours = unsent.filter((entry) => {
       const group = this.shared.restore(entry)
       if (group !== undefined) this.outbound.restore(entry, entry.log, group)
+      // It is saved no more.
+      else this.cursors.mark(entry.log)
       return group !== undefined
     })
     this.#resender.load(ours)
-    for (const [log, { next, seen }] of starts) this.consumer.restore(log, next, seen)
+    this.cursors.restore(cursors, this.subscriptions.values(), concerned)
   }
 
   room(unsent: number): number {
@@ -411,23 +415,12 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
     return this.persistent
   }
 
-  cursors(): readonly Cursor[] {
-    const byLog = new Map<LogId, { log: LogId; next: Position; seen: Position; inFlight: InFlight[]; replays?: readonly ReplayPlace[] }>()
-    const begin = (log: LogId, next: Position) => {
-      const cursor: ReturnType<typeof byLog.get> & object = { log, next, seen: this.context.store.extent(log).end, inFlight: [] }
-      byLog.set(log, cursor)
-      return cursor
-    }
-    for (const { log, next } of this.consumer.positions()) begin(log, next)
-    for (const { log, group, ...entry } of this.outbound.entries()) {
-      const cursor = byLog.get(log) ?? begin(log, this.context.store.extent(log).end)
-      cursor.inFlight.push(group === undefined ? entry : this.shared.stored(entry, group))
-    }
-    for (const [log, places] of this.replays.places()) {
-      const cursor = byLog.get(log) ?? begin(log, this.context.store.extent(log).end)
-      cursor.replays = places
-    }
-    return [...byLog.values()].filter(({ log }) => this.context.durableLogs.has(log))
+  unsaved(): UnsavedCursors {
+    return this.cursors.unsaved(this.closed)
+  }
+
+  saved(mark: number): void {
+    this.cursors.saved(mark)
   }
 
   takenOver(): Promise<void> {

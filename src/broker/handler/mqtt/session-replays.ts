@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The subscriptions of a session that replay history (D8). They are kept apart from the others: each has its own place in the logs, which is saved with the
 // session's cursors.
-import type { LogId, LogPosition } from '#contract/client/engine-client'
+import type { LogId, LogPosition, Position } from '#contract/client/engine-client'
 import type { Cursor, ReplayPlace, Subscription } from '#contract/record/session'
+import { beginIn } from '../../message/concerned-logs.ts'
 import { Replay, type ReplaySession } from '../../message/replay.ts'
 import type { Claim } from '../../message/subscription-table.ts'
 import type { BrokerContext } from './context.ts'
@@ -11,6 +12,8 @@ import type { BrokerContext } from './context.ts'
 interface ReplayOwner extends ReplaySession {
   readonly context: Pick<BrokerContext, 'store' | 'durableLogs' | 'table'>
 }
+
+const NO_PLACES: ReadonlyMap<LogId, Position> = new Map()
 
 export class SessionReplays {
   readonly #session: ReplayOwner
@@ -36,10 +39,12 @@ export class SessionReplays {
     return this.#byFilter.has(filter)
   }
 
-  /** Begins a replay from where the subscription begins; the interest in its filter is registered already. One of the same filter ends. */
-  start(subscription: Subscription): void {
+  /** Begins a replay from where the subscription begins; the interest in its filter is registered already. `logs`: all that it concerns now. One of the same filter ends. */
+  start(subscription: Subscription, logs: readonly LogId[]): void {
     this.stop(subscription.filter)
-    this.#add(subscription, subscription.since)
+    this.#add(subscription, logs, NO_PLACES)
+    // The places of an earlier replay must not be found again.
+    for (const log of logs) this.#session.advanced(log)
   }
 
   /** The replay of the same filter goes on with other options. The interest was registered once more for it. */
@@ -52,15 +57,12 @@ export class SessionReplays {
     context.table.add(replay, subscription)
   }
 
-  /** Takes up what an earlier connection left. */
-  restore(subscription: Subscription, cursors: readonly Cursor[]): void {
-    const { filter, since } = subscription
-    const reached = new Map<LogId, number>()
-    for (const { log, replays = [] } of cursors) for (const place of replays) if (place.filter === filter) reached.set(log, place.next)
-    this.#add(
-      subscription,
-      since.map(({ log, position }) => ({ log, position: reached.get(log) ?? position })),
-    )
+  /** Takes up what an earlier connection left. `logs`: all that the subscription concerns now. */
+  restore(subscription: Subscription, cursors: readonly Cursor[], logs: readonly LogId[]): void {
+    const reached = new Map<LogId, Position>()
+    for (const { log, replays = [] } of cursors)
+      for (const place of replays) if (place.filter === subscription.filter) reached.set(log, place.next)
+    this.#add(subscription, logs, reached)
   }
 
   /** False when there is none of this filter. */
@@ -98,21 +100,22 @@ export class SessionReplays {
     return undefined
   }
 
-  /** Where they stand, by log. */
-  places(): ReadonlyMap<LogId, readonly ReplayPlace[]> {
-    const byLog = new Map<LogId, ReplayPlace[]>()
+  /** Where they stand in a durable log. */
+  placesIn(log: LogId): readonly ReplayPlace[] {
+    const places: ReplayPlace[] = []
     for (const [filter, replay] of this.#byFilter) {
-      for (const { log, next } of replay.places()) {
-        const places = byLog.get(log)
-        if (places === undefined) byLog.set(log, [{ filter, next }])
-        else places.push({ filter, next })
-      }
+      const next = replay.placeIn(log)
+      if (next !== undefined) places.push({ filter, next })
     }
-    return byLog
+    return places
   }
 
-  #add(subscription: Subscription, starts: readonly LogPosition[]): void {
+  /** A replay begins at the places that were reached, elsewhere where its subscription does; a log that came later, at its beginning. */
+  #add(subscription: Subscription, logs: readonly LogId[], reached: ReadonlyMap<LogId, Position>): void {
     const { context } = this.#session
+    const starts = logs
+      .filter((log) => context.durableLogs.has(log))
+      .map((log): LogPosition => ({ log, position: reached.get(log) ?? beginIn(subscription.since, log) }))
     const replay = new Replay(context.store, context.durableLogs, this.#session, subscription, starts)
     this.#byFilter.set(subscription.filter, replay)
     context.table.add(replay, subscription)

@@ -29,6 +29,7 @@ export interface SharingSession extends Subscriber {
   readonly persistent: boolean
   readonly closed: boolean
   readonly outbound: OutboundWindow
+  readonly cursors: { mark(log: LogId): void }
   appetiteBytes(): number
   /** Sends a record that `group` hands out; false for want of room. */
   offer(target: Target, log: LogId, batch: RecordBatch, cursor: RecordCursor, group: number): boolean
@@ -230,8 +231,11 @@ export class SharedSubscriptions implements ShareMember {
       if (!persistent) group.giveUp(records)
       else if (context.config.sharedRedeliveryAfter > 0) group.hold(this.uid, records)
       else {
-        for (const { packetId, group: number, qos } of outbound.entries())
-          if (number === group.number && qos === 1) outbound.finish(packetId)
+        for (const { packetId, log, group: number, qos } of outbound.entries()) {
+          if (number !== group.number || qos !== 1) continue
+          outbound.finish(packetId)
+          this.#session.cursors.mark(log)
+        }
         group.giveUp(records.filter(({ qos }) => qos === 1))
         group.hold(
           this.uid,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // SUBSCRIBE and UNSUBSCRIBE (MQTT 5 sections 3.8, 3.10). SUBACK leaves when every publish that begins from then on is delivered, and the
 // subscriptions of a session that outlives its connection are committed (Q16).
-import type { LogId, LogPosition } from '#contract/client/engine-client'
+import type { LogId } from '#contract/client/engine-client'
 import type { Session, Subscription } from '#contract/record/session'
+import { ConcernedLogs } from '../../message/concerned-logs.ts'
 import { type ReplayStart, replayStarts } from '../../message/replay.ts'
 import { RetainedFeed } from '../../message/retained-feed.ts'
 import { isShared, parseShared } from '../../message/share-filter.ts'
@@ -24,7 +25,6 @@ type Answer = (packetId: number, reasonCodes: readonly number[], reasonString?: 
 interface Granted {
   readonly request: SubscriptionRequest
   readonly subscription: Subscription
-  readonly began: readonly LogPosition[]
   /** Of a shared subscription. Its group decides what is delivered: nothing is registered for the session itself. */
   readonly shared?: SharedGrant
   /** Of a subscription that replays: it stays where it is. */
@@ -34,6 +34,7 @@ interface Granted {
 /** What a client has asked for, before it is live. */
 export interface Prepared {
   readonly granted: readonly Granted[]
+  readonly concerned: ConcernedLogs
   /** One for each request, in their order. */
   readonly reasonCodes: readonly number[]
   /** Of the access rules that were asked. */
@@ -83,6 +84,7 @@ export async function prepareSubscriptions(
 ): Promise<Prepared> {
   const { context } = session
   const rulesVersion = context.security.version
+  const concerned = new ConcernedLogs(context.store)
   const reasonCodes: number[] = []
   const granted: Granted[] = []
   let count = session.subscriptions.size + session.shared.size + session.replays.size
@@ -99,7 +101,7 @@ export async function prepareSubscriptions(
       refuse(session, named, known ? 0 : count) ||
       (!known && isNodeFull(context) ? REASON.quotaExceeded : REASON.success) ||
       (named.exclusive ? await claimExclusive(session, filter) : REASON.success)
-    const grant = refusal === REASON.success ? await register(session, named, identifier, replay) : undefined
+    const grant = refusal === REASON.success ? await register(session, concerned, named, identifier, replay) : undefined
     if (grant !== undefined) {
       if (!known) count++
       granted.push(grant)
@@ -115,12 +117,12 @@ export async function prepareSubscriptions(
     )
     if (written.kind === 'fenced') session.link.takenOver()
   }
-  return { granted, reasonCodes, rulesVersion }
+  return { granted, concerned, reasonCodes, rulesVersion }
 }
 
 /** Makes the subscriptions live. Returns the feeds of retained messages that they are owed, which begin when the client has been told. */
-export function activateSubscriptions(session: SessionCore, { granted, rulesVersion }: Prepared): readonly RetainedFeed[] {
-  const feeds = granted.flatMap((grant) => activate(session, grant) ?? [])
+export function activateSubscriptions(session: SessionCore, { granted, concerned, rulesVersion }: Prepared): readonly RetainedFeed[] {
+  const feeds = granted.flatMap((grant) => activate(session, grant, concerned) ?? [])
   // Rules that changed meanwhile have not seen these subscriptions.
   if (session.context.security.version !== rulesVersion) reviewSession(session)
   return feeds
@@ -150,6 +152,7 @@ async function claimExclusive(session: SessionCore, filter: string): Promise<num
 /** Undefined when there are too many shared groups. */
 async function register(
   session: SessionCore,
+  concerned: ConcernedLogs,
   { request, exclusive }: NamedRequest,
   identifier: number,
   replay: ReplayStart | undefined,
@@ -160,9 +163,9 @@ async function register(
   if (shared !== undefined) {
     const grant = await session.shared.claim(shared)
     const qos = Math.min(request.qos, context.config.maxQos)
-    return grant && { request, began: [], subscription: { filter, qos, noLocal, retainAsPublished, identifier, since: [] }, shared: grant }
+    return grant && { request, subscription: { filter, qos, noLocal, retainAsPublished, identifier, since: [] }, shared: grant }
   }
-  const began = await context.store.register(filter)
+  const began = await concerned.register(filter)
   const replaying = session.replays.get(filter)
   if (replay !== undefined || replaying !== undefined) {
     const qos = Math.min(request.qos, context.config.maxQos)
@@ -171,7 +174,7 @@ async function register(
     const since = begins ?? replaying?.since ?? began
     const subscription = { filter, qos, noLocal, retainAsPublished, identifier, since, replay: true }
     const isExclusive = exclusive || replaying?.exclusive === true
-    return { request, began, subscription: isExclusive ? { ...subscription, exclusive: true } : subscription, goesOn: begins === undefined }
+    return { request, subscription: isExclusive ? { ...subscription, exclusive: true } : subscription, goesOn: begins === undefined }
   }
   // A subscription that is replaced goes on: what it was owed it is still owed [MQTT-3.8.4-3]. At QoS 0 it was owed nothing that is not sent.
   const replaced = session.subscriptions.get(filter)
@@ -179,11 +182,12 @@ async function register(
   const qos = Math.min(request.qos, context.config.maxQos)
   const subscription = { filter, qos, noLocal, retainAsPublished, identifier, since }
   // Asked for again without the prefix, it stays the session's own until it is unsubscribed from.
-  return { request, began, subscription: exclusive || replaced?.exclusive === true ? { ...subscription, exclusive: true } : subscription }
+  return { request, subscription: exclusive || replaced?.exclusive === true ? { ...subscription, exclusive: true } : subscription }
 }
 
 /** Makes the subscription live; returns the feed of retained messages that it is owed. Shared subscriptions get none [MQTT-3.3.1-9]. */
-function activate(session: SessionCore, { request, subscription, began, shared, goesOn }: Granted): RetainedFeed | undefined {
+function activate(session: SessionCore, granted: Granted, concerned: ConcernedLogs): RetainedFeed | undefined {
+  const { request, subscription, shared, goesOn } = granted
   const { context } = session
   if (shared !== undefined) {
     session.shared.activate(shared, subscription)
@@ -194,7 +198,7 @@ function activate(session: SessionCore, { request, subscription, began, shared, 
     if (goesOn === true) session.replays.update(subscription)
     else {
       remove(session, filter)
-      session.replays.start(subscription)
+      session.replays.start(subscription, concerned.of(filter))
     }
     return undefined
   }
@@ -203,18 +207,18 @@ function activate(session: SessionCore, { request, subscription, began, shared, 
   // Interests are counted: one is enough for a filter of a session.
   if (!isNew) context.store.deregister(filter)
   session.feeds.stop(filter)
-  const live = replaced?.qos === 0 ? { ...subscription, since: endsOf(context, subscription.since) } : subscription
+  const logs = concerned.of(filter)
+  const live = replaced?.qos === 0 ? { ...subscription, since: endsOf(context, logs) } : subscription
   session.subscriptions.set(filter, live)
   context.table.add(session, live)
-  const logs = began.filter(({ log }) => context.durableLogs.has(log)).map(({ log }) => log)
-  for (const log of logs) session.consumer.follow(log)
+  for (const log of logs) if (context.durableLogs.has(log) && context.store.describe(log)?.model === 'shared') session.consumer.follow(log)
   if (!context.config.retainAvailable || request.retainHandling === 2 || (request.retainHandling === 1 && !isNew)) return undefined
   return feedFor(session, subscription, logs)
 }
 
 /** A subscription at QoS 0 goes on being served while it is replaced. What has passed until now is not owed again at a higher QoS. */
-const endsOf = ({ store }: BrokerContext, since: Subscription['since']): Subscription['since'] =>
-  since.map(({ log }) => ({ log, position: store.extent(log).end }))
+const endsOf = ({ store }: BrokerContext, logs: readonly LogId[]): Subscription['since'] =>
+  logs.map((log) => ({ log, position: store.extent(log).end }))
 
 export async function handleUnsubscribe(session: SessionCore, packet: UnsubscribePacket, answer: Answer): Promise<void> {
   const { context } = session
@@ -258,11 +262,11 @@ export async function releaseExclusive({ meta }: BrokerContext, owner: Session, 
   if (filters.length > 0) await meta.exclusive.release(filters, owner)
 }
 
-/** Call it in the turn in which the subscription becomes live. `logs`: the durable ones that it concerns. */
+/** Call it in the turn in which the subscription becomes live. `logs`: all that it concerns. */
 export function feedFor(session: SessionCore, subscription: Subscription, logs: readonly LogId[]): RetainedFeed {
-  const { store, meta, clock, systemTopics, feedTurns } = session.context
-  const live = logs.map((log) => ({ log, position: store.extent(log).end }))
+  const { store, durableLogs, meta, clock, systemTopics, feedTurns } = session.context
+  const live = logs.filter((log) => durableLogs.has(log)).map((log) => ({ log, position: store.extent(log).end }))
   // What the server says of itself is no retained message, but comes like one.
   const source = isSystemFilter(subscription.filter) ? systemTopics : meta
-  return new RetainedFeed(store, source, clock, feedTurns, session, subscription, live)
+  return new RetainedFeed({ store, meta: source, clock, turns: feedTurns, durableLogs }, session, subscription, live)
 }

@@ -49,6 +49,7 @@ export function encodeFrame(
   for (const write of writes) {
     if (write.start !== undefined) writer.start(write.group, write.start, keeps(write))
     if (write.hardState !== undefined) writer.hardState(write.group, write.hardState)
+    if (write.dropped) writer.dropped(write.group)
   }
   for (const write of writes) for (const entry of write.entries) writer.entry(write.group, entry)
   return writer.finish(kind)
@@ -77,8 +78,8 @@ class FrameWriter {
     let records = first === undefined ? 0 : 1
     let headDataBytes = 0
     let entryBytes = 0
-    for (const { entries, hardState, start } of writes) {
-      records += entries.length + (hardState === undefined ? 0 : 1) + (start === undefined ? 0 : 1)
+    for (const { entries, hardState, start, dropped } of writes) {
+      records += entries.length + (hardState === undefined ? 0 : 1) + (start === undefined ? 0 : 1) + (dropped ? 1 : 0)
       if (hardState !== undefined) headDataBytes += VOTE_BYTES
       if (start !== undefined) headDataBytes += confBytes(start.conf)
       for (const entry of entries) entryBytes += entry.data.length
@@ -105,6 +106,10 @@ class FrameWriter {
     const length = confBytes(conf)
     encodeConf(this.#head, this.#dataAt, conf)
     this.#inline(keeps ? RECORD.startKeeping : RECORD.startClearing, group, term, index, length)
+  }
+
+  dropped(group: number): void {
+    this.#record(RECORD.dropped, group, 0, 0, 0, 0)
   }
 
   entry(group: number, { kind, term, index, data }: Entry): void {

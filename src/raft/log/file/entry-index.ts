@@ -3,8 +3,11 @@
 import { assert } from '#base/assert'
 import type { LogIndex, Term } from '../../core/message.ts'
 import type { LogPosition } from './frame.ts'
+import type { TermStart } from './segment-index.ts'
 
 const CAPACITY_MIN = 16
+/** What an entry takes in memory. */
+const ENTRY_BYTES = 25
 
 /** A dense run of entries, (base, last]. Positions rise with the index, because an entry that is written anew discards all after it. */
 export class EntryIndex {
@@ -26,6 +29,10 @@ export class EntryIndex {
   /** Index of the last entry; equal to `base` when there is none. */
   get last(): LogIndex {
     return this.#base + this.#count
+  }
+
+  get memoryBytes(): number {
+    return ENTRY_BYTES * this.#positions.length
   }
 
   /** Forgets everything and goes on after `base`. */
@@ -100,6 +107,23 @@ export class EntryIndex {
       indexes.push(this.#base + 1 + slot - this.#head)
     }
     return indexes
+  }
+
+  /** Where each term begins. Terms never fall, so that a term ends where a search by halves says. */
+  termStarts(): readonly TermStart[] {
+    const starts: TermStart[] = []
+    for (let index = this.#base + 1; index <= this.last; ) {
+      const term = this.term(index)
+      starts.push({ index, term })
+      let [low, high] = [index + 1, this.last + 1]
+      while (low < high) {
+        const middle = Math.floor((low + high) / 2)
+        if (this.term(middle) === term) low = middle + 1
+        else high = middle
+      }
+      index = low
+    }
+    return starts
   }
 
   /** Index of the last entry that begins before `position`; `base` when none does. */

@@ -7,16 +7,17 @@ import { ERROR_CODES } from '#base/error-code'
 import type { Clock, Timer } from '#base/port/clock'
 import type { Disk } from '#base/port/disk'
 import type { Entry, GroupId, LogIndex, Term } from '../../core/message.ts'
-import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
+import type { EntryPiece, GroupWrite, LogDamage, LogPressure, LogScrub, LogStore, LogUsage, Pace, RecoveredGroup } from '../../log-store.ts'
 import { type EncodedFrame, encodeFrame, sealFrame } from './append.ts'
 import { CleanEndFile } from './clean-end.ts'
 import { encodeSegmentHeader, FRAME, type LogPosition, segmentName } from './frame.ts'
-import { GroupTable, type RecoveredLog } from './group-table.ts'
+import { type GroupLog, GroupTable, type RecoveredLog } from './group-table.ts'
 import { IndexFiles } from './index-files.ts'
 import { IndexPages } from './index-pages.ts'
 import { readEntries } from './read.ts'
+import { readPieces } from './read-pieces.ts'
 import { recover } from './recover.ts'
-import { type LogDamage, type Pace, scrubSegment } from './scrub.ts'
+import { scrubSegment } from './scrub.ts'
 import { Segment, segmentAt } from './segment.ts'
 
 export interface FileLogOptions {
@@ -114,20 +115,39 @@ export class FileLogStore implements LogStore {
   async read(group: GroupId, from: LogIndex, to: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
     this.#checkUsable()
     assert(from < to, 'a read names at least one entry')
+    return readEntries({ segments: this.#segments, pages: this.#pages }, this.#held(group, from, to), from, to, bytesMax)
+  }
+
+  async readPieces(group: GroupId, pieces: readonly EntryPiece[]): Promise<readonly Buffer[]> {
+    this.#checkUsable()
+    const first = must(pieces[0], 'a read names at least one piece').index
+    const log = this.#held(group, first, (pieces.at(-1) as EntryPiece).index + 1)
+    return readPieces({ segments: this.#segments, pages: this.#pages }, log, pieces)
+  }
+
+  /** The log of a group that holds entries [from, to). */
+  #held(group: GroupId, from: LogIndex, to: LogIndex): GroupLog {
     const log = this.#table.get(group)
-    if (log === undefined || !log.entries.has(from) || !log.entries.has(to - 1)) {
-      const held = log === undefined ? 'nothing' : `(${log.entries.base}, ${log.entries.last}]`
-      throw new PlatformError(ERROR_CODES.offsetOutOfRange, `read entries [${from}, ${to}) of group ${group}: the log holds ${held}`)
-    }
-    return readEntries({ segments: this.#segments, pages: this.#pages }, log, from, to, bytesMax)
+    if (log?.entries.has(from) && log.entries.has(to - 1)) return log
+    const held = log === undefined ? 'nothing' : `(${log.entries.base}, ${log.entries.last}]`
+    throw new PlatformError(ERROR_CODES.offsetOutOfRange, `read entries [${from}, ${to}) of group ${group}: the log holds ${held}`)
   }
 
   pressure(): LogPressure {
     const last = this.#segments.length - 1
-    let bytes = 0
-    for (const segment of this.#segments) bytes += segment.size
     const needed = this.#firstNeeded()
-    return { bytes, holders: needed === this.#segments[last] ? [] : this.#table.holders(needed.end) }
+    return { bytes: this.#bytes, holders: needed === this.#segments[last] ? [] : this.#table.holders(needed.end) }
+  }
+
+  usage(): LogUsage {
+    const { hits: pageHits, misses: pageMisses } = this.#pages
+    return { files: this.#segments.length, bytes: this.#bytes, memoryBytes: this.#table.memoryBytes, pageHits, pageMisses }
+  }
+
+  get #bytes(): number {
+    let bytes = 0
+    for (const { size, indexSize } of this.#segments) bytes += size + indexSize
+    return bytes
   }
 
   async reclaim(): Promise<void> {
@@ -151,24 +171,23 @@ export class FileLogStore implements LogStore {
     })
   }
 
-  /**
-   * Reads all closed segments and their indexes, and returns what is damaged: at most one place of a file. `pace` is told of the bytes read and holds up the reading.
-   * Entries that are damaged are refused to readers whether or not this has found them. May run beside everything else.
-   */
-  async scrub(pace: Pace): Promise<readonly LogDamage[]> {
+  /** Of each closed segment at most one place, and its index. Entries that are damaged are refused to readers whether or not this has found them. */
+  async scrub(pace: Pace): Promise<LogScrub> {
     this.#checkUsable()
-    const found: LogDamage[] = []
+    const damaged: LogDamage[] = []
+    const verified = this.#table.closed()
     for (const segment of this.#segments.slice(0, -1)) {
-      if (this.#state === 'closed') return found
+      if (this.#state === 'closed') break
       if (!this.#segments.includes(segment)) continue
       segment.pin()
       try {
-        found.push(...(await scrubSegment(segment, this.#disk.fullPath(segment.indexPath), pace)))
+        for (const flaw of await scrubSegment(segment, this.#disk.fullPath(segment.indexPath), pace))
+          damaged.push({ ...flaw, entries: this.#table.entriesIn(segment) })
       } finally {
         await segment.unpin()
       }
     }
-    return found
+    return { damaged, verified }
   }
 
   async close(): Promise<void> {
@@ -224,10 +243,10 @@ export class FileLogStore implements LogStore {
     await this.#sync()
     const closed = this.#active
     const chain = this.#chain
-    const index = this.#table.encodeIndex(closed, chain)
+    const index = await this.#table.encodeIndex(closed, chain, () => new Promise((resolve) => this.#clock.endOfTurn(resolve)))
     await this.#createSegment(closed.end)
     await this.#indexes.write(closed, index)
-    assert(this.#table.adopt(closed, index, chain), 'an index that was just made is right')
+    this.#table.adoptMade(closed, index, chain)
   }
 
   async #createSegment(base: LogPosition): Promise<void> {

@@ -37,7 +37,7 @@ export type LogPosition = number
 export const FRAME = {
   /** What one call of `write` added. */
   batch: 1,
-  /** First frame of a segment: the start and hard state of every group, so that older segments are not needed for them. */
+  /** First frame of a segment: the start and hard state of every group, so that older segments are not needed for them. A group that it does not name is gone. */
   opening: 2,
   /** No records: says that what is before it is durable. */
   mark: 3,
@@ -57,6 +57,8 @@ export const RECORD = {
   startClearing: 6,
   /** index = position of the first segment that is still needed. */
   first: 7,
+  /** The group is gone: nothing before this record is of any use to it. */
+  dropped: 8,
 } as const
 
 export const ENTRY_RECORD: Readonly<Record<EntryKind, number>> = {

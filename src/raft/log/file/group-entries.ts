@@ -6,7 +6,10 @@ import type { LogIndex, Term } from '../../core/message.ts'
 import { EntryIndex } from './entry-index.ts'
 import { type LogPosition, RECORD } from './frame.ts'
 import type { Segment } from './segment.ts'
-import { type IndexSource, ROW_BYTES, type StoredGroup, type TermStart, termAt } from './segment-index.ts'
+import { type IndexSource, ROW_BYTES, type StoredGroup, termAt } from './segment-index.ts'
+
+/** What a stretch takes in memory, about. */
+const STRETCH_BYTES = 200
 
 /** The entries [first, last] of a group in a closed segment. The index of the segment may have more. */
 export interface Stretch {
@@ -116,21 +119,34 @@ export class GroupEntries {
     return found
   }
 
+  get memoryBytes(): number {
+    return this.recent.memoryBytes + STRETCH_BYTES * this.#stretches.length
+  }
+
+  /** What is held of the entries in a closed segment. */
+  stretchIn(segment: Segment): Stretch | undefined {
+    return this.#stretches.find((stretch) => stretch.segment === segment)
+  }
+
   /** What the index of the segment at `base` says of the recent entries, which are all in it. */
   describe(base: LogPosition): Omit<IndexSource, 'group'> {
     const { recent } = this
-    const count = recent.last - recent.base
-    const rows = Buffer.alloc(count * ROW_BYTES)
-    const terms: TermStart[] = []
-    for (let index = recent.base + 1, at = 0; index <= recent.last; index++, at += ROW_BYTES) {
-      rows.writeUInt32BE(recent.position(index) - base, at)
-      rows.writeUInt32BE(recent.length(index), at + 4)
-      rows.writeUInt32BE(recent.crc(index), at + 8)
-      rows.writeUInt8(recent.kind(index), at + 12)
-      const term = recent.term(index)
-      if (terms.at(-1)?.term !== term) terms.push({ index, term })
+    const first = recent.base + 1
+    return {
+      last: recent.last,
+      first,
+      count: recent.last - recent.base,
+      terms: recent.termStarts(),
+      confs: recent.indexesOf(RECORD.entryConf),
+      writeRows: (into, from, row, count) => {
+        for (let index = first + row, at = from; index < first + row + count; index++, at += ROW_BYTES) {
+          into.writeUInt32BE(recent.position(index) - base, at)
+          into.writeUInt32BE(recent.length(index), at + 4)
+          into.writeUInt32BE(recent.crc(index), at + 8)
+          into.writeUInt32BE(recent.kind(index) * 0x100_0000, at + 12)
+        }
+      },
     }
-    return { last: recent.last, first: recent.base + 1, count, terms, confs: recent.indexesOf(RECORD.entryConf), rows }
   }
 
   /** Takes over what a closed segment has of the group: at a start in place of its frames, else in place of the recent entries. */

@@ -4,11 +4,21 @@
 import { assert, must } from '#base/assert'
 import { readUint64 } from '#base/bytes'
 import { type ConfState, type GroupId, HARD_STATE_NONE, type LogIndex, type LogStart, START_NONE, type Term } from '../../core/message.ts'
-import type { GroupWrite, LogPressure, RecoveredGroup } from '../../log-store.ts'
-import { CONF_FIXED_BYTES, entryKindOf, FRAME_AT, FRAME_HEADER_BYTES, type LogPosition, RECORD, RECORD_AT, RECORD_BYTES } from './frame.ts'
+import type { GroupWrite, LogDamage, LogPressure, LogScrub, RecoveredGroup } from '../../log-store.ts'
+import {
+  CONF_FIXED_BYTES,
+  entryKindOf,
+  FRAME,
+  FRAME_AT,
+  FRAME_HEADER_BYTES,
+  type LogPosition,
+  RECORD,
+  RECORD_AT,
+  RECORD_BYTES,
+} from './frame.ts'
 import { GroupEntries } from './group-entries.ts'
 import type { Segment } from './segment.ts'
-import { decodeIndex, encodeIndex } from './segment-index.ts'
+import { decodeIndex, decodeIndexHead, encodeIndex, type StoredGroup } from './segment-index.ts'
 
 /** A group without what only the files have. */
 export type RecoveredLog = Omit<RecoveredGroup, 'confEntries'>
@@ -56,7 +66,8 @@ export class GroupTable {
   /** Asserts what every caller owes: dense entries that join the log, each group once. */
   check(writes: readonly GroupWrite[]): void {
     const turn = ++this.#turn
-    for (const { group, entries, start } of writes) {
+    for (const { group, entries, hardState, start, dropped } of writes) {
+      assert(!dropped || (entries.length === 0 && hardState === undefined && start === undefined), 'a group is dropped and nothing else')
       const log = this.#obtain(group)
       assert(log.turn !== turn, 'a batch names each group once')
       log.turn = turn
@@ -84,6 +95,15 @@ export class GroupTable {
       this.#applyRecord(head, at, position, dataAt)
       dataAt += head.readUInt32BE(at + RECORD_AT.length)
     }
+    if (head.readUInt8(FRAME_AT.kind) === FRAME.opening) this.#dropUnnamed(head, records)
+  }
+
+  /** Indexes of files before this one may tell of groups that were dropped since. */
+  #dropUnnamed(opening: Buffer, records: number): void {
+    const named = new Set<GroupId>()
+    for (let record = 0, at = FRAME_HEADER_BYTES; record < records; record++, at += RECORD_BYTES)
+      named.add(opening.readUInt32BE(at + RECORD_AT.group))
+    for (const group of this.#groups.keys()) if (!named.has(group)) this.#groups.delete(group)
   }
 
   /** Writes that repeat the hard state and start of every group, by group id. */
@@ -92,12 +112,13 @@ export class GroupTable {
   }
 
   /** The index of the segment that is written to, which is to be closed and whose last frame has the crc `chain`. */
-  encodeIndex({ base, size, headerCrc }: Segment, chain: number): Buffer {
+  encodeIndex({ base, size, headerCrc }: Segment, chain: number, pause: () => Promise<void>): Promise<Buffer> {
     return encodeIndex(
       { base, size, headerCrc, chain },
       this.#sorted()
         .filter(({ entries }) => entries.last > 0)
         .map(({ group, entries }) => ({ group, ...entries.describe(base) })),
+      pause,
     )
   }
 
@@ -105,10 +126,20 @@ export class GroupTable {
   adopt(segment: Segment, index: Buffer, chain: number): boolean {
     const { base, size, headerCrc } = segment
     const groups = decodeIndex(index, { base, size, headerCrc, chain })
-    if (groups === undefined) return false
+    if (groups !== undefined) this.#takeOver(segment, groups, chain)
+    return groups !== undefined
+  }
+
+  /** The same for the index that was just made of the segment. */
+  adoptMade(segment: Segment, index: Buffer, chain: number): void {
+    const { base, size, headerCrc } = segment
+    const groups = decodeIndexHead(index, { base, size, headerCrc, chain })
+    this.#takeOver(segment, must(groups, 'an index that was just made is right'), chain)
+  }
+
+  #takeOver(segment: Segment, groups: readonly StoredGroup[], chain: number): void {
     segment.endCrc = chain
     for (const stored of groups) this.#obtain(stored.group).entries.adopt(segment, stored)
-    return true
   }
 
   /** Ends a recovery. Returns what was recovered, or a sentence on entries that the log should hold and does not. */
@@ -139,6 +170,26 @@ export class GroupTable {
     return holders
   }
 
+  /** What the places of entries take. An estimate. */
+  get memoryBytes(): number {
+    let bytes = 0
+    for (const { entries } of this.#groups.values()) bytes += entries.memoryBytes
+    return bytes
+  }
+
+  /** Each group, and the index before which its entries are in closed segments. */
+  closed(): LogScrub['verified'] {
+    return this.#sorted().map(({ group, entries }) => ({ group, before: entries.recent.base + 1 }))
+  }
+
+  /** What a closed segment holds of each group. */
+  entriesIn(segment: Segment): LogDamage['entries'] {
+    return this.#sorted().flatMap(({ group, entries }) => {
+      const stretch = entries.stretchIn(segment)
+      return stretch === undefined ? [] : [{ group, from: stretch.first, to: stretch.last + 1 }]
+    })
+  }
+
   #applyRecord(head: Buffer, at: number, framePosition: LogPosition, dataAt: number): void {
     const kind = head.readUInt8(at + RECORD_AT.kind)
     const term = readUint64(head, at + RECORD_AT.term)
@@ -147,7 +198,12 @@ export class GroupTable {
       this.#first = index
       return
     }
-    const log = this.#obtain(head.readUInt32BE(at + RECORD_AT.group))
+    const group = head.readUInt32BE(at + RECORD_AT.group)
+    if (kind === RECORD.dropped) {
+      this.#groups.delete(group)
+      return
+    }
+    const log = this.#obtain(group)
     if (entryKindOf(kind) !== undefined) {
       const { entries } = log
       if (index <= entries.last) entries.truncateFrom(index)

@@ -24,7 +24,8 @@ export class IndexFiles {
   async open(segment: Segment): Promise<Buffer | undefined> {
     if (!(await this.#disk.exists(segment.indexPath))) return undefined
     segment.index = await this.#disk.open(segment.indexPath, 'open')
-    return await segment.index.read(0, await segment.index.size())
+    segment.indexSize = await segment.index.size()
+    return await segment.index.read(0, segment.indexSize)
   }
 
   /** Gives a segment its index. The name need not be durable: an index that is missing is made again. */
@@ -36,6 +37,7 @@ export class IndexFiles {
     await this.#disk.rename(this.#newPath, segment.indexPath)
     await segment.index?.close()
     segment.index = file
+    segment.indexSize = bytes.length
   }
 
   remove({ indexPath }: Segment): Promise<void> {

@@ -22,6 +22,9 @@ export interface Rows {
 export class IndexPages {
   /** By segment and offset, the oldest first. */
   readonly #kept = new Map<string, Buffer>()
+  /** Pages that were asked for: found in memory, and read. */
+  hits = 0
+  misses = 0
 
   /** The row of an entry, and those after it in the same page. The segment is pinned. Rejects with dataDamaged. */
   async rows({ segment, stored }: Stretch, index: number): Promise<Rows> {
@@ -35,13 +38,17 @@ export class IndexPages {
   async #page(segment: Segment, offset: number, length: number): Promise<Buffer> {
     const key = `${segment.base}:${offset}`
     const kept = this.#kept.get(key)
-    if (kept !== undefined) return kept
+    if (kept !== undefined) {
+      this.hits++
+      return kept
+    }
+    this.misses++
     const page = await must(segment.index, 'a closed segment has an index').read(offset, length)
     if (page.length !== length || !isPageSound(page, segment.base, offset))
       throw new PlatformError(
         ERROR_CODES.dataDamaged,
         `${segment.fullPath}: its index is damaged at byte ${offset}. Check the disk. The index is only a cache: it is made again from the log at the next start.`,
-        { detail: { path: segment.indexPath, offset } },
+        { detail: { path: segment.indexPath, offset, isCache: true } },
       )
     this.#kept.set(key, page)
     if (this.#kept.size > PAGES_KEPT) this.#kept.delete(must(this.#kept.keys().next().value, 'what is too large has a first key'))

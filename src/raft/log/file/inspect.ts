@@ -2,7 +2,7 @@
 // Whether the bytes at a place of a segment are the frame that belongs there, and if not, whether an interrupted write can have left them (R45).
 import { crc32c } from '#base/crc32c'
 import type { DiskFile } from '#base/port/disk'
-import { isSingleBitFlip } from './bit-damage.ts'
+import { flippedByte, isSingleBitFlip } from './bit-damage.ts'
 import {
   decodeFrameHeader,
   decodeSegmentHeader,
@@ -20,6 +20,8 @@ import {
 } from './frame.ts'
 
 const WINDOW_BYTES = 1024 * 1024
+/** The smallest piece that a disk writes whole or not. */
+const SECTOR_BYTES = 512
 const MAGIC_BYTES = Buffer.from([FRAME_MAGIC >>> 24, (FRAME_MAGIC >>> 16) & 0xff, (FRAME_MAGIC >>> 8) & 0xff, FRAME_MAGIC & 0xff])
 
 /** Reads a file from front to back in large pieces. */
@@ -136,20 +138,32 @@ function measureHead(header: FrameHeader, table: Buffer): number | string {
 async function inspectData(window: Window, offset: number, header: FrameHeader, head: Buffer): Promise<Flaw | undefined> {
   const tableEnd = FRAME_HEADER_BYTES + header.records * RECORD_BYTES
   let dataAt = offset + tableEnd
+  const end = offset + header.length
   let bad = 0
-  let flipped = false
+  let flippedAt: number | undefined
   for (let at = FRAME_HEADER_BYTES; at < tableEnd; at += RECORD_BYTES) {
     const length = head.readUInt32BE(at + RECORD_AT.length)
     const crc = await checksum(window, dataAt, length)
     const stored = head.readUInt32BE(at + RECORD_AT.crc)
     if (crc !== stored) {
       bad++
-      flipped = bad === 1 && isSingleBitFlip(crc, stored, length)
+      const byte = flippedByte(crc, stored, length)
+      flippedAt = bad === 1 && byte !== undefined ? dataAt + byte : undefined
     }
     dataAt += length
   }
   if (bad === 0) return undefined
-  return flipped ? wrong('one bit of a record is flipped') : torn(`${bad} of ${header.records} records do not match their checksum`, dataAt)
+  if (flippedAt === undefined || (await mayBeLost(window, flippedAt, offset, end)))
+    return torn(`${bad} of ${header.records} records do not match their checksum`, dataAt)
+  return wrong('one bit of a record is flipped')
+}
+
+/** Whether the byte at `at` of the frame [from, to) may never have been written: it is zero, and so is its sector from there on, or up to there. */
+async function mayBeLost(window: Window, at: number, from: number, to: number): Promise<boolean> {
+  const start = Math.max(from, at - (at % SECTOR_BYTES))
+  const bytes = await window.bytes(start, Math.min(to, at - (at % SECTOR_BYTES) + SECTOR_BYTES) - start)
+  const isZero = (byte: number): boolean => byte === 0
+  return bytes.subarray(at - start).every(isZero) || bytes.subarray(0, at - start + 1).every(isZero)
 }
 
 async function checksum(window: Window, start: number, length: number): Promise<number> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the files to the table of groups, verifying every byte of what may not be durable (L26); of closed segments their indexes vouch. All that can be wrong is found before anything is changed; what is then
 // changed may be interrupted anywhere and done again.
-import { assert, must } from '#base/assert'
+import { must } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Disk } from '#base/port/disk'
@@ -73,7 +73,7 @@ class Recovery {
         const next = at < closed ? this.#segments[at + 1] : undefined
         if (next !== undefined && (await this.#adopt(segment, next))) continue
         await this.#scan(segment, segment === found[found.length - 1])
-        if (next !== undefined) this.#close(segment)
+        if (next !== undefined) await this.#close(segment)
       }
       if (this.#abandoned !== undefined) this.#segments.pop()
       this.#checkEnds(found)
@@ -117,10 +117,10 @@ class Recovery {
     return true
   }
 
-  #close(segment: Segment): void {
+  async #close(segment: Segment): Promise<void> {
     const chain = must(this.#chain, 'a segment that was read has a last frame')
-    const bytes = this.#table.encodeIndex(segment, chain)
-    assert(this.#table.adopt(segment, bytes, chain), 'an index that was just made is right')
+    const bytes = await this.#table.encodeIndex(segment, chain, () => Promise.resolve())
+    this.#table.adoptMade(segment, bytes, chain)
     this.#newIndexes.push({ segment, bytes })
   }
 

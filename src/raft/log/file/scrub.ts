@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads what nobody reads, so that rot is found while other copies are still whole (L29): closed segments frame by frame, and their indexes. Changes nothing.
+import type { Pace } from '../../log-store.ts'
 import { SEGMENT_HEADER_BYTES } from './frame.ts'
 import { inspectFrame, inspectSegmentHeader, isFlaw, Window } from './inspect.ts'
 import type { Segment } from './segment.ts'
 import { decodeIndex } from './segment-index.ts'
 
-/** Bytes that are not what was written. */
-export interface LogDamage {
+export interface FileFlaw {
   /** The full path, for the operator. */
   readonly path: string
   /** In the file; of an index, 0. */
@@ -14,12 +14,9 @@ export interface LogDamage {
   readonly text: string
 }
 
-/** Called with the bytes that were read since the last call; reading goes on when it resolves. */
-export type Pace = (bytes: number) => Promise<void>
-
 /** The first damage of a closed segment, and that of its index, if there is any. The segment is pinned. */
-export async function scrubSegment(segment: Segment, indexFullPath: string, pace: Pace): Promise<readonly LogDamage[]> {
-  const found: LogDamage[] = []
+export async function scrubSegment(segment: Segment, indexFullPath: string, pace: Pace): Promise<readonly FileFlaw[]> {
+  const found: FileFlaw[] = []
   const window = new Window(segment.file, segment.size)
   const header = await inspectSegmentHeader(window)
   const damage = (offset: number, text: string): void => void found.push({ path: segment.fullPath, offset, text })

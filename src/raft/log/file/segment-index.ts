@@ -25,6 +25,8 @@ const VERSION = 1
 const HEAD_BYTES = 40
 const GROUP_BYTES = 40
 const CRC_BYTES = 4
+/** Pages that are encoded in one turn: about a millisecond of work. */
+const TURN_PAGES = 64
 
 /** The segment that an index is of. */
 export interface IndexedSegment {
@@ -53,7 +55,8 @@ export interface IndexedGroup {
 
 /** The same, with the rows of its entries. */
 export interface IndexSource extends IndexedGroup {
-  readonly rows: Buffer
+  /** Writes the rows of `count` entries, from number `row` on. */
+  writeRows(into: Buffer, at: number, row: number, count: number): void
 }
 
 /** As it is found in an index file. */
@@ -101,7 +104,8 @@ function placeCrc(base: LogPosition, offset: number): number {
   return crc32c(place)
 }
 
-export function encodeIndex(segment: IndexedSegment, groups: readonly IndexSource[]): Buffer {
+/** `pause` ends the turn: a segment of tiny entries has millions of rows. The groups do not change meanwhile. */
+export async function encodeIndex(segment: IndexedSegment, groups: readonly IndexSource[], pause: () => Promise<void>): Promise<Buffer> {
   const headBytes = groups.reduce(
     (sum, { terms, confs }) => sum + GROUP_BYTES + 16 * terms.length + 8 * confs.length,
     HEAD_BYTES + CRC_BYTES,
@@ -117,9 +121,13 @@ export function encodeIndex(segment: IndexedSegment, groups: readonly IndexSourc
   bytes.writeUInt32BE(headBytes, 36)
   let at = HEAD_BYTES
   let pagesAt = headBytes
+  let pages = 0
   for (const group of groups) {
     at = encodeGroup(bytes, at, group, pagesAt)
-    encodePages(bytes, pagesAt, segment.base, group)
+    for (let row = 0; row < group.count; row += PAGE_ROWS) {
+      encodePage(bytes, pagesAt, segment.base, group, row)
+      if (++pages % TURN_PAGES === 0) await pause()
+    }
     pagesAt += pagesBytes(group.count)
   }
   bytes.writeUInt32BE(crc32c(bytes, 0, 0, at), at)
@@ -147,17 +155,21 @@ function encodeGroup(bytes: Buffer, from: number, { group, last, first, count, t
   return at
 }
 
-function encodePages(bytes: Buffer, pagesAt: number, base: LogPosition, group: IndexSource): void {
-  for (let row = 0; row < group.count; row += PAGE_ROWS) {
-    const { offset, bytes: length } = pageOf({ pagesAt, count: group.count }, row)
-    const end = offset + length - PAGE_CRC_BYTES
-    group.rows.copy(bytes, offset, row * ROW_BYTES, row * ROW_BYTES + end - offset)
-    bytes.writeUInt32BE(crc32c(bytes, placeCrc(base, offset), offset, end), end)
-  }
+function encodePage(bytes: Buffer, pagesAt: number, base: LogPosition, group: IndexSource, row: number): void {
+  const { offset, bytes: length } = pageOf({ pagesAt, count: group.count }, row)
+  const end = offset + length - PAGE_CRC_BYTES
+  group.writeRows(bytes, offset, row, (end - offset) / ROW_BYTES)
+  bytes.writeUInt32BE(crc32c(bytes, placeCrc(base, offset), offset, end), end)
 }
 
 /** The groups of an index, every byte of which has been verified; undefined when it is not one of this segment. */
 export function decodeIndex(bytes: Buffer, segment: IndexedSegment): readonly StoredGroup[] | undefined {
+  const groups = decodeIndexHead(bytes, segment)
+  return groups?.every((group) => arePagesSound(bytes, segment.base, group)) ? groups : undefined
+}
+
+/** The same, but of the pages only the place is verified. */
+export function decodeIndexHead(bytes: Buffer, segment: IndexedSegment): readonly StoredGroup[] | undefined {
   if (bytes.length < HEAD_BYTES + CRC_BYTES || bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt32BE(4) !== VERSION) return undefined
   const headBytes = bytes.readUInt32BE(36)
   if (headBytes < HEAD_BYTES + CRC_BYTES || headBytes > bytes.length) return undefined
@@ -169,8 +181,8 @@ export function decodeIndex(bytes: Buffer, segment: IndexedSegment): readonly St
   for (let left = bytes.readUInt32BE(32); left > 0; left--) {
     const group = decodeGroup(bytes, at)
     at += GROUP_BYTES + 16 * group.terms.length + 8 * group.confs.length
-    if (!arePagesSound(bytes, segment.base, group)) return undefined
     end = group.pagesAt + pagesBytes(group.count)
+    if (end > bytes.length) return undefined
     groups.push(group)
   }
   return end === bytes.length ? groups : undefined
@@ -201,7 +213,6 @@ function decodeGroup(bytes: Buffer, from: number): StoredGroup {
 }
 
 function arePagesSound(bytes: Buffer, base: LogPosition, group: StoredGroup): boolean {
-  if (group.pagesAt + pagesBytes(group.count) > bytes.length) return false
   for (let row = 0; row < group.count; row += PAGE_ROWS) {
     const { offset, bytes: length } = pageOf(group, row)
     if (!isPageSound(bytes.subarray(offset, offset + length), base, offset)) return false

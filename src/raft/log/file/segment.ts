@@ -14,6 +14,8 @@ export class Segment {
   readonly indexPath: string
   /** The index, open as long as the segment is: only a closed segment has one. */
   index: DiskFile | undefined
+  /** Bytes of the index. */
+  indexSize = 0
   /** Bytes of the file that belong to the log. */
   size: number
   /** Crc of the file header. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A log store of which nothing survives: for groups whose data may be lost with the node, and for tests.
-import { assert } from '#base/assert'
+import { assert, must } from '#base/assert'
 import { PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import { type Entry, type GroupId, INDEX_NONE, type LogIndex, type LogStart, type Term } from '../../core/message.ts'
-import type { GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
+import type { EntryPiece, GroupWrite, LogPressure, LogStore, RecoveredGroup } from '../../log-store.ts'
 
 /** What an entry costs beside its bytes: its objects, and those of its buffer. An estimate, without which many small entries would go far over any bound. */
 const ENTRY_OVERHEAD_BYTES = 320
@@ -68,7 +68,11 @@ export class MemoryLogStore implements LogStore {
   }
 
   async write(batch: readonly GroupWrite[]): Promise<void> {
-    for (const { group, entries, start } of batch) {
+    for (const { group, entries, start, dropped } of batch) {
+      if (dropped) {
+        this.#logs.delete(group)
+        continue
+      }
       let log = this.#logs.get(group)
       if (log === undefined) {
         log = new MemoryLog()
@@ -85,11 +89,7 @@ export class MemoryLogStore implements LogStore {
 
   async read(group: GroupId, from: LogIndex, to: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
     assert(from < to, 'a read names at least one entry')
-    const log = this.#logs.get(group)
-    if (log === undefined || from <= log.startIndex || to > log.last + 1) {
-      const held = log === undefined ? 'nothing' : `(${log.startIndex}, ${log.last}]`
-      throw new PlatformError(ERROR_CODES.offsetOutOfRange, `read entries [${from}, ${to}) of group ${group}: the log holds ${held}`)
-    }
+    const log = this.#held(group, from, to)
     const entries: Entry[] = []
     let bytes = 0
     for (let index = from; index < to; index++) {
@@ -99,6 +99,25 @@ export class MemoryLogStore implements LogStore {
       entries.push(entry)
     }
     return entries
+  }
+
+  async readPieces(group: GroupId, pieces: readonly EntryPiece[]): Promise<readonly Buffer[]> {
+    const first = must(pieces[0], 'a read names at least one piece').index
+    const log = this.#held(group, first, (pieces.at(-1) as EntryPiece).index + 1)
+    return pieces.map(({ index, offset, length }) => {
+      const { data } = must(log.entry(index), 'a log has no gap')
+      if (offset + length > data.length)
+        throw new PlatformError(ERROR_CODES.dataDamaged, `entry ${index} of group ${group} is too short for what is looked for in it`)
+      return data.subarray(offset, offset + length)
+    })
+  }
+
+  /** The log of a group that holds entries [from, to). */
+  #held(group: GroupId, from: LogIndex, to: LogIndex): MemoryLog {
+    const log = this.#logs.get(group)
+    if (log !== undefined && from > log.startIndex && to <= log.last + 1) return log
+    const held = log === undefined ? 'nothing' : `(${log.startIndex}, ${log.last}]`
+    throw new PlatformError(ERROR_CODES.offsetOutOfRange, `read entries [${from}, ${to}) of group ${group}: the log holds ${held}`)
   }
 
   /** Everything after a start is held, so every group with entries holds something. */

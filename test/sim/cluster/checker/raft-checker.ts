@@ -4,8 +4,9 @@
 //
 //   election safety        a term has one leader                     state machine safety   every index is applied with one entry and gives one state
 //   monotonic              term, vote, commit; across restarts too   commit                 only with the current term's entry durable on a quorum (R20)
-//   log matching           index and term name entry and prefix      membership             a leader has one change not committed at most (R32)
-//   leader completeness    a new leader has what was committed       durability             a restart finds what was synced
+//   log matching           index and term name entry and prefix      membership             a leader has one change not committed at most (R32), and
+//   leader completeness    a new leader has what was committed                              makes it after an entry of its term is committed (R33)
+//   durability             a restart finds what was synced
 import { crc32c } from '#base/crc32c'
 import type { ConfState, Entry, GroupStatus, GroupWrite, LogIndex, NodeId, RecoveredGroup, Term } from '#raft'
 import { SimFailure } from '../../world.ts'
@@ -63,6 +64,8 @@ export class RaftChecker {
   readonly #committed: Term[] = []
   readonly #states: (number | undefined)[] = []
   readonly #commits: CommitStep[] = []
+  /** Terms whose leader has committed an entry of its own. */
+  readonly #established = new Set<Term>()
   #commit: LogIndex = 0
   #lastIndex: LogIndex = 0
   #latestConf: { readonly applied: LogIndex; readonly conf: ConfState } | undefined
@@ -116,7 +119,10 @@ export class RaftChecker {
       log.write(write)
       if (write.entries.length > 0) this.#checkComplete(node, log, log.lastTerm)
     }
-    for (const entry of write.entries) this.#checkEntry(node, entry)
+    for (const entry of write.entries) {
+      this.#checkEntry(node, entry)
+      if (entry.kind === 'conf') this.#checkEstablished(node, entry)
+    }
   }
 
   /** A write is not waited for: only a commit index may be in it (R5). Anything else is a promise that a crash would break. */
@@ -257,6 +263,7 @@ export class RaftChecker {
         this.#broken('commit', text)
       }
     }
+    if (role === 'leader') this.#established.add(term)
     this.#commit = commit
     this.#committed[commit] ??= entryTerm
     const last = this.#commits.at(-1)
@@ -277,6 +284,15 @@ export class RaftChecker {
     const open = this.#logs.get(node)?.confChangesAbove(Math.max(commit, this.#commit)) ?? 0
     if (open > 1)
       this.#broken('membership', `node ${node}, leader of term ${term}, has ${open} changes of the membership that are not committed`)
+  }
+
+  /** A leader that does not know yet what was committed before it does not know the membership either. */
+  #checkEstablished(node: NodeId, { index, term }: Entry): void {
+    if (this.#leaders.get(term) === node && !this.#established.has(term))
+      this.#broken(
+        'membership',
+        `node ${node}, leader of term ${term}, changes the membership in entry ${index} before it has committed anything`,
+      )
   }
 
   #broken(invariant: Invariant, message: string): never {

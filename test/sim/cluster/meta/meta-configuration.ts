@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a seed draws for a cluster that shares metadata: the machines, ways and faults of any cluster, and how clients reach it.
 import type { SimRandom } from '../../random.ts'
-import { type ClusterConfiguration, drawClusterConfiguration, type FaultKind } from '../cluster-configuration.ts'
+import { type ClusterConfiguration, drawClusterConfiguration } from '../cluster-configuration.ts'
 import type { RpcConditions } from './rpc-conditions.ts'
 
 export interface MetaWorkload {
@@ -17,30 +17,42 @@ export interface MetaWorkload {
   readonly durationMs: number
 }
 
+export interface SessionHabits {
+  /** Ids that all brokers contend for. */
+  readonly clients: number
+  /** Mean time between two takeovers by one broker. */
+  readonly visitMs: number
+  /** Of visits: the broker looks through all sessions instead of taking one over. */
+  readonly listRatio: number
+  /** Mean time between the writes of an owner. */
+  readonly pauseMs: number
+}
+
 export interface MetaConfiguration extends Omit<ClusterConfiguration, 'workload'> {
   readonly rpc: RpcConditions
   readonly workload: MetaWorkload
+  readonly sessions: SessionHabits
 }
 
-/** They need an operator who replaces members, or name one group. */
-const NOT_HERE: readonly FaultKind[] = ['bitFlip', 'lostDisk', 'membership', 'transfer']
 /** A transaction with its padding must fit in. */
 const UNCOMMITTED_BYTES_MIN = 1 << 17
 /** As few as production may be given. */
 const ELECTION_TICKS_MIN = 10
+/** A sync may take so many times as long as it does on average, and an election must not come of that (R16). */
+const SYNC_TAIL = 10
 
 export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
   const drawn = drawClusterConfiguration(random)
-  const faults = Object.fromEntries(Object.entries(drawn.faults).filter(([kind]) => !NOT_HERE.includes(kind as FaultKind)))
   const host = { ...drawn.host, uncommittedBytesMax: Math.max(drawn.host.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN) }
-  const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN)
+  const syncTicks = Math.ceil((SYNC_TAIL * drawn.machine.disk.syncDelayMs) / host.tickMs)
+  const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN, syncTicks)
   return {
     ...drawn,
     voters: random.stream('members').pick([2, 3, 3, 3, 3, 5]),
     host: { ...host, timing: { ...host.timing, electionTicks } },
-    faults,
     rpc: drawRpc(random.stream('rpc'), Object.keys(drawn.faults).length > 0),
     workload: drawWorkload(random.stream('meta workload')),
+    sessions: drawSessions(random.stream('sessions')),
   }
 }
 
@@ -68,6 +80,12 @@ function drawWorkload(random: SimRandom): MetaWorkload {
     watches: random.range(2, 4),
     durationMs: random.pick([8_000, 15_000, 25_000]),
   }
+}
+
+function drawSessions(random: SimRandom): SessionHabits {
+  const clients = random.range(1, 3)
+  const listRatio = random.pick([0.1, 0.8])
+  return { clients, listRatio, visitMs: listRatio < 0.5 ? random.pick([300, 1000, 3000]) : 100, pauseMs: random.pick([20, 100, 400]) }
 }
 
 /** Calls are not lost and not late: what remains once faults are over. */

@@ -13,13 +13,14 @@ export interface WatchHabits {
 }
 
 const REST_MS = 300
+const HURRY_MS = 1
 
 export class WatchActor {
   readonly #world: World
   readonly #random: SimRandom
   readonly #client: KvClient
   readonly #observer: WatchObserver
-  readonly #habits: WatchHabits
+  #habits: WatchHabits
   #watch: KvWatch | undefined
   #stopped = false
 
@@ -30,6 +31,11 @@ export class WatchActor {
     this.#observer = observer
     this.#habits = habits
     this.#openLater()
+  }
+
+  /** Reads without a rest: more may have been written than it would ever read at its own pace. */
+  hurry(): void {
+    this.#habits = { readMs: HURRY_MS, leaveRatio: 0 }
   }
 
   stop(): void {

@@ -36,7 +36,7 @@ describe('config.toml', () => {
   it('shows each list as one table that can be uncommented as it is', () => {
     const at = committed.indexOf('# [[topic]]')
     const example = committed.slice(at, committed.indexOf('\n[', at)).replaceAll(/^# (\[\[|\w+ = )/gm, '$1')
-    const placement = { filter: 'sensors/+/raw', storage: 'memory', offline: false, storeQos0: false }
+    const placement = { filter: 'sensors/+/raw', storage: 'memory', model: 'independent', offline: false, storeQos0: false }
     const limits = { messageExpiry: 86_400_000, maxAge: 3_600_000, maxBytes: 16 * 1024 * 1024, maxMessages: 100 }
     assert.deepEqual(load(example).config.topic, [{ ...placement, ...limits }])
   })

@@ -7,6 +7,7 @@ import type { MetaClient } from '#contract/client/meta-client'
 import { EXPIRY_NEVER, type Session, type Will } from '#contract/record/session'
 import { ShardRouter } from '#storage'
 import { AwaySessions } from '../../../../src/broker/message/away-sessions.ts'
+import { durableLogsOf } from '../../../../src/broker/message/durable-logs.ts'
 import { Publisher } from '../../../../src/broker/message/publish.ts'
 import { WillPublisher } from '../../../../src/broker/message/will.ts'
 import { ManualClock } from '../../raft/log/manual-clock.ts'
@@ -66,8 +67,8 @@ function setUp() {
       return { kind: 'done' }
     },
   } as unknown as MetaClient
-  const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
-  const wills = new WillPublisher(new Publisher(store, clock), router, store, meta, clock, () => true)
+  const router = new ShardRouter(store, { storage: 'rocksdb', model: 'shared', offline: true, storeQos0: false }, [])
+  const wills = new WillPublisher(new Publisher(store, clock, () => {}), router, store, durableLogsOf(store), meta, clock, () => true)
   const shares = { ending: async () => undefined, ended: () => undefined }
   const away = new AwaySessions(meta, store, wills, shares, { tell: () => undefined }, clock, SILENT)
   /** The client goes away; what is due at once is under way. */

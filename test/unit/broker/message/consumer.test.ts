@@ -57,6 +57,10 @@ class Receiver implements Outlet, Subscriber {
     return 1000
   }
 
+  get appetite(): number {
+    return this.room
+  }
+
   missed(_log: LogId, from: number, to: number): void {
     this.gaps.push([from, to])
   }
@@ -194,6 +198,7 @@ test('Q20 records that retention removed before they were read are told', async 
 
 test('a read that fails is the session’s end, not silence', async () => {
   const store = new FakeShardStore()
+  store.store(DURABLE, batchOf('t', ['a']))
   const receiver = new Receiver(store, 't')
   const broken = new Error('the log cannot be read')
   store.read = () => Promise.reject(broken)
@@ -201,4 +206,58 @@ test('a read that fails is the session’s end, not silence', async () => {
   receiver.consumer.resume()
   await settled()
   assert.equal(receiver.failure, broken)
+})
+
+test('D5 a log that comes while a consumer is at the tail is followed from its first record', async () => {
+  const store = new FakeShardStore()
+  const receiver = new Receiver(store, 't')
+  const own = store.create('t')
+  store.store(own, batchOf('t', ['a']))
+  receiver.room = 0
+  store.store(own, batchOf('t', ['b']))
+  assert.deepEqual(receiver.consumer.positions(), [{ log: own, next: 1 }])
+  receiver.room = 10
+  receiver.consumer.resume()
+  await settled()
+  assert.deepEqual(receiver.received, ['a', 'b'])
+})
+
+test('of many logs that are behind a few are read at a time, and each has its turn', async () => {
+  const store = new FakeShardStore()
+  const logs = Array.from({ length: 100 }, () => store.create('t'))
+  for (const log of logs) store.store(log, batchOf('t', [`first of ${log}`, `second of ${log}`]))
+  const receiver = new Receiver(store, 't')
+  for (const log of logs) receiver.consumer.restore(log, 0, 0)
+  let open = (): void => undefined
+  store.readGate = new Promise((resolve) => {
+    open = resolve
+  })
+  receiver.room = 1
+  receiver.consumer.resume()
+  assert.ok(store.reads.length < 20, `${store.reads.length} reads at once`)
+  open()
+  await settled()
+  const before = store.reads.length
+  receiver.room = 1
+  receiver.consumer.resume()
+  await settled()
+  const next = store.reads[before]?.log
+  assert.ok(
+    store.reads.slice(0, before).every(({ log }) => log !== next),
+    'one that was not read yet comes first',
+  )
+  receiver.room = 1000
+  receiver.consumer.resume()
+  await settled()
+  assert.equal(new Set(receiver.received).size, 200)
+  assert.equal(receiver.received.length, 200)
+})
+
+test('logs in which nothing has happened are not read', async () => {
+  const store = new FakeShardStore()
+  const receiver = new Receiver(store, 't')
+  for (let count = 0; count < 5000; count++) receiver.consumer.restore(store.create('t'), 0, 0)
+  receiver.consumer.resume()
+  await settled()
+  assert.deepEqual(store.reads, [])
 })

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Cursor } from '#contract/record/session'
-import { CursorSaver, type CursorSource } from '../../../../src/broker/message/cursor-saver.ts'
+import { CursorSaver, type CursorSource, type UnsavedCursors } from '../../../../src/broker/message/cursor-saver.ts'
 import { ManualClock, settled } from '../../engine/engine-node.ts'
 
 interface Save {
@@ -24,8 +24,14 @@ class Source implements CursorSource {
     this.before = before
   }
 
-  cursors(): readonly Cursor[] {
-    return [{ log: 0, next: this.next, seen: this.next, inFlight: [] }]
+  readonly marks: number[] = []
+
+  unsaved(): UnsavedCursors {
+    return { cursors: [{ log: 0, next: this.next, seen: this.next, inFlight: [] }], mark: this.next }
+  }
+
+  saved(mark: number): void {
+    this.marks.push(mark)
   }
 }
 
@@ -122,4 +128,25 @@ test('a group that has lost its record meanwhile is left out', async () => {
   group.stored = false
   await settled()
   assert.equal(await commitNext(writes), '1@0')
+})
+
+test('a source is told what is saved when it is, and not before', async () => {
+  const { saver, writes } = createSaver()
+  const session = new Source(1)
+  session.next = 5
+  const saving = saver.saveNow(session)
+  session.next = 6
+  await settled()
+  assert.deepEqual(session.marks, [])
+  await commitNext(writes)
+  await saving
+  assert.deepEqual(session.marks, [5])
+})
+
+test('a source in which nothing has moved costs no write', async () => {
+  const { saver, writes } = createSaver()
+  const session = new Source(1)
+  session.unsaved = () => ({ cursors: [], mark: 0 })
+  await saver.saveNow(session)
+  assert.equal(writes.length, 0)
 })

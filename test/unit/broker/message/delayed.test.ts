@@ -33,8 +33,8 @@ async function setUp(meta?: MetaNode, limits = LIMITS, mayPublish: DelayedPermis
   const clock = new ManualClock()
   const probe = { reached: () => undefined, fault: () => false }
   const store = new SequencedStore()
-  const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
-  const publisher = new Publisher(store, clock)
+  const router = new ShardRouter(store, { storage: 'rocksdb', model: 'shared', offline: true, storeQos0: false }, [])
+  const publisher = new Publisher(store, clock, () => {})
   const delayed = new DelayedMessages(node.service.delayed, publisher, router, store, { clock, probe }, SILENT, limits, mayPublish)
   const outcomes: string[] = []
   const accept = async (text: string, delaySeconds: number, changes: Partial<DelayedPublish> = {}): Promise<void> => {

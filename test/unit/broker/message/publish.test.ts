@@ -17,8 +17,10 @@ function setUp() {
     after: () => ({ cancel: () => undefined }),
     endOfTurn: (fire: () => void) => void turns.push(fire),
   }
-  const router = new ShardRouter(store, { storage: 'rocksdb', offline: true, storeQos0: false }, [])
-  const publisher = new Publisher(store, clock)
+  const router = new ShardRouter(store, { storage: 'rocksdb', model: 'shared', offline: true, storeQos0: false }, [
+    { filter: 'own/#', model: 'independent' },
+  ])
+  const publisher = new Publisher(store, clock, () => router.placeAgain())
   const settled: string[] = []
   const publish = (text: string, options: Partial<OutgoingMessage> = {}): void => {
     const message = {
@@ -115,4 +117,37 @@ test('a large batch leaves before the end of the turn', () => {
   const { store, publish } = setUp()
   publish('x'.repeat(300_000))
   assert.equal(store.appends.length, 1)
+})
+
+test('D2 a topic with a log of its own is appended there, from its first message on', () => {
+  const { store, publish, endTurn } = setUp()
+  publish('a', { topic: 'own/1' })
+  publish('b', { topic: 'own/2' })
+  publish('c', { topic: 'own/1' })
+  publish('d')
+  endTurn()
+  const [own1, own2] = store.logs().slice(2)
+  assert.deepEqual([own1?.topic, own2?.topic], ['own/1', 'own/2'])
+  assert.deepEqual(
+    store.appends.map(({ log, batch }) => [log, payloads(batch)]),
+    [
+      [own1?.id, ['a', 'c']],
+      [own2?.id, ['b']],
+      [DURABLE, ['d']],
+    ],
+  )
+})
+
+test('what was on its way to a log that is removed is rejected, and what follows goes to a new one', () => {
+  const { store, publish, endTurn, settled } = setUp()
+  publish('lost', { topic: 'own/1' })
+  endTurn()
+  const old = store.appends[0]?.log as number
+  store.remove(old)
+  assert.deepEqual(settled, ['lost rejected'])
+  publish('next', { topic: 'own/1' })
+  endTurn()
+  assert.notEqual(store.appends[0]?.log, old)
+  store.commit()
+  assert.deepEqual(settled, ['lost rejected', 'next appended'])
 })

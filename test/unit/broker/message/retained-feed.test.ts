@@ -9,10 +9,12 @@ import { FeedTurns } from '../../../../src/broker/message/feed-turns.ts'
 import { RetainedFeed } from '../../../../src/broker/message/retained-feed.ts'
 
 const EMPTY = Buffer.alloc(0)
+/** A log that was created after the subscription had become live. */
+const LATER = 1
 const TOPICS = Array.from({ length: 5000 }, (_, at) => `t/${String(at).padStart(4, '0')}`)
 const SUBSCRIPTION = { filter: '#', qos: 0 } as Subscription
 
-const messageOf = (topic: string): RetainedValue => ({
+const messageOf = (topic: string, log: number): RetainedValue => ({
   topic,
   qos: 0,
   expiryMs: 0,
@@ -20,7 +22,7 @@ const messageOf = (topic: string): RetainedValue => ({
   publisher: 0,
   headers: EMPTY,
   payload: EMPTY,
-  log: 0,
+  log,
   position: 0,
 })
 
@@ -28,12 +30,13 @@ const messageOf = (topic: string): RetainedValue => ({
 class View {
   readonly asked: (() => void)[] = []
   pages = 0
+  log = (_topic: string): number => 0
 
   retained(_filter: string, after: string | undefined, count: number): Promise<readonly RetainedValue[]> {
     this.pages++
     const from = after === undefined ? 0 : TOPICS.indexOf(after) + 1
     return new Promise((resolve) => {
-      this.asked.push(() => resolve(TOPICS.slice(from, from + count).map(messageOf)))
+      this.asked.push(() => resolve(TOPICS.slice(from, from + count).map((topic) => messageOf(topic, this.log(topic)))))
     })
   }
 
@@ -49,6 +52,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 /** A client that takes as many messages as it has room for. */
 class Client {
   readonly appetite = 1000
+  storesQos0 = false
   readonly got: string[] = []
   room = 0
   done = false
@@ -72,7 +76,8 @@ class Client {
 function feedOf(view: View, client: Client, turns: FeedTurns): RetainedFeed {
   const clock = { realtime: () => 0 } as unknown as Clock
   const store = { retainedUpTo: async () => {} }
-  return new RetainedFeed(store, view, clock, turns, client, SUBSCRIPTION, [{ log: 0, position: 1 }])
+  const durableLogs = new Set([0, LATER])
+  return new RetainedFeed({ store, meta: view, clock, turns, durableLogs }, client, SUBSCRIPTION, [{ log: 0, position: 1 }])
 }
 
 it('D10: a client that takes everything gets every topic once, in order', async () => {
@@ -139,4 +144,40 @@ it('fairness: a feed that is closed while it waits passes its turn on', async ()
     clients.map(({ got }) => got.length),
     [0, 0, 0, TOPICS.length],
   )
+})
+
+it('D10: what is retained in a log that came after the subscription was live comes live, and not again as retained', async () => {
+  const view = new View()
+  view.log = (topic) => (topic === 't/0007' ? LATER : 0)
+  const client = new Client()
+  client.room = Number.POSITIVE_INFINITY
+  feedOf(view, client, new FeedTurns()).resume()
+  await settled()
+  while (view.asked.length > 0) await view.answer()
+  assert.deepEqual(
+    client.got,
+    TOPICS.filter((topic) => topic !== 't/0007'),
+  )
+})
+
+it('D10: a feed that goes on leaves out what the session is owed from the logs since it subscribed, and sends what it is not', async () => {
+  const subscription = { filter: '#', qos: 1, since: [{ log: 0, position: 5 }], retainedAfter: '' } as unknown as Subscription
+  const values = [
+    { topic: 'before', log: 0, position: 4, qos: 1 },
+    { topic: 'away', log: 0, position: 5, qos: 1 },
+    { topic: 'away/fleeting', log: 0, position: 6, qos: 0 },
+    { topic: 'away/later', log: LATER, position: 0, qos: 2 },
+  ].map((value) => ({ ...messageOf(value.topic, value.log), ...value }))
+  for (const storesQos0 of [false, true]) {
+    const client = new Client()
+    client.room = Number.POSITIVE_INFINITY
+    client.storesQos0 = storesQos0
+    const meta = { retained: async (_filter: string, after: string | undefined) => (after === undefined ? values : []) }
+    const clock = { realtime: () => 0 } as unknown as Clock
+    const source = { store: { retainedUpTo: async () => {} }, meta, clock, turns: new FeedTurns(), durableLogs: new Set([0, LATER]) }
+    const ends = [0, LATER].map((log) => ({ log, position: 100 }))
+    new RetainedFeed(source, client, subscription, ends).resume()
+    await settled()
+    assert.deepEqual(client.got, storesQos0 ? ['before'] : ['before', 'away/fleeting'])
+  }
 })

@@ -2,7 +2,17 @@
 // A shard store whose commits happen when the test says so.
 
 import { matches } from '#base/topic-filter'
-import type { AppendOutcome, LogId, LogPosition, ReadRequest, ReadResult, StorageType, TailSink } from '#contract/client/engine-client'
+import type {
+  AppendOutcome,
+  LogDescription,
+  LogId,
+  LogPosition,
+  ReadRequest,
+  ReadResult,
+  StorageModel,
+  StorageType,
+  TailSink,
+} from '#contract/client/engine-client'
 import { type RecordBatch, RecordBatchBuilder, RecordCursor } from '#contract/record/record-batch'
 import type { ShardStore } from '#storage'
 
@@ -18,6 +28,10 @@ interface Append {
 export class FakeShardStore implements ShardStore {
   readonly appends: Append[] = []
   readonly reads: ReadRequest[] = []
+  readonly #logs: LogDescription[] = [
+    { id: DURABLE, storage: 'rocksdb', model: 'shared' },
+    { id: PASSING, storage: 'memory', model: 'shared' },
+  ]
   readonly #batches: RecordBatch[][] = [[], []]
   readonly #ends = [0, 0]
   #sink: TailSink | undefined
@@ -26,15 +40,37 @@ export class FakeShardStore implements ShardStore {
   /** The most records that one read looks at. */
   readCount = Number.POSITIVE_INFINITY
 
-  logs() {
-    return [
-      { id: DURABLE, storage: 'rocksdb' as const },
-      { id: PASSING, storage: 'memory' as const },
-    ]
+  logs(): readonly LogDescription[] {
+    return this.#logs
   }
 
-  logOf(storage: StorageType): LogId {
-    return storage === 'memory' ? PASSING : DURABLE
+  describe(log: LogId): LogDescription | undefined {
+    return this.#logs.find(({ id }) => id === log)
+  }
+
+  logOf(storage: StorageType, topic: string, model: StorageModel = 'shared'): LogId {
+    if (model === 'shared') return storage === 'memory' ? PASSING : DURABLE
+    return this.#logs.find((log) => log.topic === topic && log.storage === storage)?.id ?? this.create(topic, storage)
+  }
+
+  /** Creates the log of a topic. */
+  create(topic: string, storage: StorageType = 'rocksdb'): LogId {
+    const id = this.#batches.push([]) - 1
+    this.#ends[id] = 0
+    this.#logs.push({ id, storage, model: 'independent', topic })
+    return id
+  }
+
+  /** What is under way to it is rejected. */
+  remove(log: LogId): void {
+    this.#logs.splice(
+      this.#logs.findIndex(({ id }) => id === log),
+      1,
+    )
+    for (const append of this.appends.filter((other) => other.log === log)) {
+      this.appends.splice(this.appends.indexOf(append), 1)
+      append.done({ kind: 'rejected', reason: 'removed' })
+    }
   }
 
   append(log: LogId, batch: RecordBatch, done: (outcome: AppendOutcome) => void): void {
@@ -89,12 +125,17 @@ export class FakeShardStore implements ShardStore {
     this.#sink = sink
   }
 
+  async readKey(): Promise<never> {
+    throw new Error('brokers do not read by key')
+  }
+
   async fetch(): Promise<readonly RecordBatch[]> {
     return []
   }
 
-  async register(): Promise<readonly LogPosition[]> {
-    return [DURABLE, PASSING].map((log) => ({ log, position: this.extent(log).end }))
+  async register(filter: string): Promise<readonly LogPosition[]> {
+    const concerned = this.#logs.filter(({ topic }) => topic === undefined || matches(filter, topic))
+    return concerned.map(({ id }) => ({ log: id, position: this.extent(id).end }))
   }
 
   deregister(): void {}

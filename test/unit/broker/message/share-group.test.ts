@@ -32,11 +32,12 @@ class NotingConsumer implements ShareConsumer {
     this.resumed++
   }
 
-  progress() {
-    return [
+  progress(logs: Iterable<LogId> = [LOG, 1]) {
+    const all = [
       { log: LOG, next: 7, open: [3, 5] },
       { log: 1, next: 9, open: [] },
     ]
+    return all.filter(({ log }) => [...logs].includes(log))
   }
 
   close(): void {}
@@ -250,7 +251,7 @@ suite('what is saved', () => {
   test('the cursors of durable logs, with what is handed out', () => {
     const { group } = createGroup()
     group.record = RECORD
-    assert.deepEqual(group.cursors(), [
+    assert.deepEqual(group.unsaved().cursors, [
       {
         log: LOG,
         next: 7,
@@ -261,6 +262,24 @@ suite('what is saved', () => {
         ],
       },
     ])
+  })
+
+  test('all logs with a new record, then those in which something has moved', () => {
+    const { group, offer } = createGroup()
+    group.record = RECORD
+    const first = group.unsaved()
+    const a = new Member(1)
+    group.seat(a, a.target(1))
+    offer(1)
+    group.saved(first.mark)
+    assert.deepEqual(
+      group.unsaved().cursors.map(({ log }) => log),
+      [LOG],
+    )
+    group.saved(group.unsaved().mark)
+    assert.deepEqual(group.unsaved().cursors, [])
+    group.record = RECORD
+    assert.equal(group.unsaved().cursors.length, 1)
   })
 
   test('only a group with a record is saved', () => {

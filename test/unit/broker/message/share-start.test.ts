@@ -78,7 +78,24 @@ test('Q17 what was handed out and no member has in flight is with nobody', () =>
     { log: 0, position: 7, qos: 2 as const },
     { log: 1, position: 4, qos: 2 as const },
   ]
-  const progress = progressOf([cursor(0, 10, entry(4), entry(7))])
+  const progress = progressOf([cursor(0, 10, entry(4), entry(7))], 't', [])
   assert.deepEqual(progress, [{ log: 0, next: 10, open: [4, 7] }])
   assert.deepEqual(unheld(progress, held), [{ log: 0, position: 4, qos: 1 }])
+})
+
+test('a log that the record of a group does not know came after it: it is read from its beginning', () => {
+  const logs = [
+    { id: 0, storage: 'rocksdb', model: 'shared' },
+    { id: 4, storage: 'rocksdb', model: 'independent', topic: 'a/known' },
+    { id: 5, storage: 'segment', model: 'independent', topic: 'a/later' },
+    { id: 6, storage: 'rocksdb', model: 'independent', topic: 'b/other' },
+    { id: 7, storage: 'memory', model: 'independent', topic: 'a/fleeting' },
+  ] as const
+  const progress = progressOf([cursor(0, 10), cursor(4, 3)], 'a/+', logs)
+  assert.deepEqual(progress, [
+    { log: 0, next: 10, open: [] },
+    { log: 4, next: 3, open: [] },
+    { log: 5, next: 0, open: [] },
+  ])
+  assert.deepEqual(progressOf([], 'a/+', logs), [], 'a record that was never saved had no member yet')
 })

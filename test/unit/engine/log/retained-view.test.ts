@@ -153,5 +153,19 @@ for (const { storage, log: LOG } of STORED_LOGS) {
       await next.engine.retainedUpTo(LOG, 1)
       assert.equal(node.meta.view.size, 1)
     })
+
+    test('Q14: a call that was waiting to be repeated when the stop began does not move the watermark', async () => {
+      const node = await EngineNode.start()
+      node.meta.failure = new PlatformError(ERROR_CODES.notLeader, 'meta is away')
+      node.append(LOG, batchOf([{ topic: 'a', retain: true }]))
+      await node.group(LOG).commit()
+      await node.engine.stop()
+      await node.clock.pass(2000)
+      await node.group(LOG).machine.persist()
+      node.meta.failure = undefined
+      const next = await node.restart()
+      await next.engine.retainedUpTo(LOG, 1)
+      assert.equal(node.meta.view.size, 1)
+    })
   })
 }

@@ -175,8 +175,9 @@ test('sequences of publishers that have ended are forgotten in every log that kn
 test('Q1: a release or append is refused while nobody leads, never answered from an incomplete table', async () => {
   const node = new EngineNode()
   const refused = node.append(LOG, batchOf([{ topic: 'a' }]))
-  await assert.rejects(node.engine.release(7, 1, undefined), { code: ERROR_CODES.notLeader })
-  await assert.rejects(node.engine.forget([7]), { code: ERROR_CODES.notLeader })
+  await assert.rejects(node.engine.release(7, 1, LOG), { code: ERROR_CODES.notLeader })
+  await assert.rejects(node.engine.release(7, 1, undefined), { code: ERROR_CODES.notReady })
+  await assert.rejects(node.engine.forget([7]), { code: ERROR_CODES.notReady })
   await assert.rejects(node.engine.register('a/#'), { code: ERROR_CODES.notReady })
   await assert.rejects(node.engine.unreleased(7), { code: ERROR_CODES.notReady })
   assert.deepEqual(refused.outcome, { kind: 'rejected', reason: 'busy' })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { loadConfig } from '#base/config/load'
+import { topicLimits } from '#engine'
 import { EngineNode } from '../engine-node.ts'
 
 const LOG = 0
@@ -25,16 +26,16 @@ test('other limits of retention hold from the next round on', async () => {
   assert.deepEqual(node.engine.extent(LOG), { first: 6, end: 10 })
 })
 
-test('limits of topics and the rate of the scrubber hold after a reload too', async () => {
+test('limits of topics hold when they are handed over, and the rate of the scrubber after a reload', async () => {
   const node = await EngineNode.start({ tailBytes: 0, retention: { maxAgeMs: 0, maxBytes: 0, intervalMs: HOUR_MS } })
   for (const payload of ['1', '2', '3']) {
     await node.write(LOG, [{ topic: 'bounded', payload: payload.repeat(1000) }, { topic: 'other' }])
     await node.flush()
   }
   assert.equal(node.counters.get('robustmq_engine_scrubbed_bytes_total'), undefined)
-  const file = { name: 'config.toml', text: '', table: { topic: [{ filter: 'bounded', max_bytes: '2KiB' }] } }
-  const other = loadConfig({ file, settings: ['engine.scrub_rate=1GiB'] })
+  const other = loadConfig({ settings: ['engine.scrub_rate=1GiB'] })
   assert.ok(other.kind === 'loaded')
+  node.engine.setTopicLimits(topicLimits([{ filter: 'bounded', maxBytes: 2048 }]))
   node.engine.reload(other.config)
   await node.clock.pass(HOUR_MS)
   await node.flush()

@@ -10,6 +10,7 @@ import { decodeCount, encodeCount } from '../../../../src/meta/codec/count-codec
 import { decodeCursor, decodeHolder, encodeCursor, encodeHolder } from '../../../../src/meta/codec/cursor-codec.ts'
 import { FieldReader } from '../../../../src/meta/codec/field-reader.ts'
 import { FieldWriter } from '../../../../src/meta/codec/field-writer.ts'
+import { decodeCatalogueLog, encodeCatalogueLog } from '../../../../src/meta/codec/log-codec.ts'
 import { decodeNode, encodeNode } from '../../../../src/meta/codec/node-codec.ts'
 import { decodeBody, decodeHead, encodeBody, encodeHead } from '../../../../src/meta/codec/retained-codec.ts'
 import {
@@ -45,6 +46,7 @@ const FORMS: readonly (readonly [string, Buffer, unknown, (bytes: Buffer) => unk
     decodeApplied,
   ],
   ['count', encodeCount(7), 7, decodeCount],
+  ['log of the catalogue', encodeCatalogueLog({ id: 12, createdAtMs: NOW_MS }), { id: 12, createdAtMs: NOW_MS }, decodeCatalogueLog],
   ['cursor', encodeCursor(cursor(4, 2 ** 40)), cursor(4, 2 ** 40), decodeCursor],
   ['cursor of a session in a shared group', encodeCursor(shared), shared, decodeCursor],
   ['cursor holder', encodeHolder({ epoch: 4, logs: [1, 9] }), { epoch: 4, logs: [1, 9] }, decodeHolder],

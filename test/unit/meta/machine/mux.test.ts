@@ -15,7 +15,9 @@ import { type Command, encodeEntry } from '../../../../src/meta/command/command.
 import { claimCursors, forgetCursors, saveCursors } from '../../../../src/meta/command/cursor-command.ts'
 import { forgetDelayed, putDelayed, releaseDelayed, takeDelayed } from '../../../../src/meta/command/delayed-command.ts'
 import { claimExclusive, releaseExclusive } from '../../../../src/meta/command/exclusive-command.ts'
+import { createLog, removeLog } from '../../../../src/meta/command/log-command.ts'
 import { transactKv } from '../../../../src/meta/command/kv-command.ts'
+import { removeMember, setMember } from '../../../../src/meta/command/member-command.ts'
 import { raiseClusterVersion, registerNode } from '../../../../src/meta/command/node-command.ts'
 import { collectRetained, retain } from '../../../../src/meta/command/retained-command.ts'
 import * as session from '../../../../src/meta/command/session-command.ts'
@@ -234,13 +236,23 @@ describe('R52: determinism', () => {
   const nodeCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
     fc.tuple(uids, fc.nat(3)).map(([node, version]) => registerNode(node, NOW_MS, version)),
     fc.tuple(fc.nat(3), fc.array(uids)).map(([version, members]) => raiseClusterVersion(version, members)),
+    fc.tuple(uids, fc.constantFrom('a:1', 'b:1')).map(([node, address]) => setMember(node, address)),
+    uids.map(removeMember),
   )
+  const cataloguedLogs = fc.record({
+    id: fc.integer({ min: 10, max: 14 }),
+    storage: fc.constantFrom('memory', 'rocksdb', 'segment'),
+    topic: topics,
+    createdAtMs: times,
+  })
+  const logCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(cataloguedLogs.map(createLog), cataloguedLogs.map(removeLog))
   const metadataCommand: fc.Arbitrary<Command<unknown>> = fc.oneof(
     kvCommand,
     nodeCommand,
+    logCommand,
     times.map(openClientSession),
     fc
-      .tuple(uids, packetIds, times, fc.oneof(kvCommand, nodeCommand))
+      .tuple(uids, packetIds, times, fc.oneof(kvCommand, nodeCommand, logCommand))
       .map(([id, sequence, nowMs, inner]) => inClientSession(id, sequence, nowMs, inner)),
   )
 

@@ -93,6 +93,16 @@ describe('a message reads as it was written:', () => {
   )
   it('what a watch tells', roundTrip(watchMessage, wire.encodeWatchMessage, wire.decodeWatchMessage))
   it('session', roundTrip(number, wire.encodeOpenSessionReply, wire.decodeOpenSessionReply))
+  it(
+    'members',
+    roundTrip(
+      record({ clusterVersion: number, members: fc.array(record({ node: number, address: fc.string(), programVersion: number })) }),
+      admin.encodeMembersReply,
+      admin.decodeMembersReply,
+    ),
+  )
+  it('address of a member', roundTrip(record({ node: number, address: fc.string() }), admin.encodeSetAddress, admin.decodeSetAddress))
+  it('member without an address', roundTrip(number, admin.encodeRemoveAddress, admin.decodeRemoveAddress))
   it('status', roundTrip(fc.array(groupStatus), admin.encodeStatusReply, admin.decodeStatusReply))
   it(
     'change of members',
@@ -138,6 +148,9 @@ describe('bytes that are no message', () => {
       wire.decodeTransactReply,
       wire.decodeWatchMessage,
       admin.decodeStatusReply,
+      admin.decodeMembersReply,
+      admin.decodeSetAddress,
+      admin.decodeRemoveAddress,
       admin.decodeChangeMembers,
     ]
     const hostile = fc.oneof(

@@ -19,9 +19,30 @@ function follower(): Member {
 const append = (previousIndex: number, entries: readonly Entry[]) =>
   ({ kind: 'appendRequest', from: 2, to: 1, term: 2, previousIndex, previousTerm: 1, entries, commit: 0, sequence: 1 }) as const
 
+const heartbeat = (commit: number, commitTerm: number) =>
+  ({ kind: 'heartbeatRequest', from: 2, to: 1, term: 2, commit, commitTerm, readRound: 0 }) as const
+
 test('a commit index beyond the log says that this replica has lost what it acknowledged: it stops (R25)', () => {
-  const heartbeat = { kind: 'heartbeatRequest', from: 2, to: 1, term: 2, commit: 3, readRound: 0 } as const
-  assert.throws(() => follower().step(heartbeat), /lost log that it acknowledged/)
+  assert.throws(() => follower().step(heartbeat(3, 2)), { name: 'LogLost', acknowledged: 3, found: 2 })
+  assert.throws(() => follower().step(heartbeat(3, 0)), { name: 'LogLost', acknowledged: 3, found: 2 })
+})
+
+test('so does another entry than its own at the commit index, which would be applied (R25, R21)', () => {
+  assert.throws(() => follower().step(heartbeat(2, 2)), { name: 'LogLost', acknowledged: 2, found: 2 })
+  const member = follower()
+  member.step(heartbeat(1, 7))
+  assert.equal(member.up.commit, 1, 'what is committed here is not asked about')
+  member.step(heartbeat(2, 1))
+  assert.equal(member.up.commit, 2)
+})
+
+test('a replica that is told that it does not hold what it acknowledged stops, in whatever term it is told (R46)', () => {
+  const told = (index: number, term: number) => ({ kind: 'logLost', from: 2, to: 1, term, index }) as const
+  assert.throws(() => follower().step(told(2, 0)), { name: 'LogLost', acknowledged: 2, found: 2 })
+  assert.throws(() => follower().step(told(9, 7)), { name: 'LogLost', acknowledged: 9, found: 2 })
+  const member = follower()
+  member.step(told(1, 7))
+  assert.equal(member.up.term, 1, 'what is committed here it holds, and the term is nobody else’s')
 })
 
 test('a commit index beyond what a request has verified is not taken over (R21)', () => {

@@ -120,7 +120,7 @@ function act(replica: Replica, action: Action, at: number): void {
       core.compact(core.applied)
       break
     case 'stranger':
-      core.step({ kind: 'heartbeatRequest', from: 9, to: 1, term: core.term + 2, commit: 0, readRound: 0 })
+      core.step({ kind: 'heartbeatRequest', from: 9, to: 1, term: core.term + 2, commit: 0, commitTerm: 0, readRound: 0 })
       break
     case 'restart':
       replica.restart()

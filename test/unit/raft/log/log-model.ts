@@ -42,7 +42,11 @@ export class LogModel {
   readonly #groups = new Map<GroupId, ModelGroup>()
 
   write(batch: readonly GroupWrite[]): void {
-    for (const { group, entries, hardState, start } of batch) {
+    for (const { group, entries, hardState, start, dropped } of batch) {
+      if (dropped) {
+        this.#groups.delete(group)
+        continue
+      }
       const log = this.#groups.get(group) ?? {
         hardState: { term: 0, vote: 0, commit: 0 },
         start: { index: 0, term: 0, conf: CONF_NONE },

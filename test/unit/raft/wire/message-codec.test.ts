@@ -63,10 +63,11 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     hintTerm: uint,
     sequence: uint,
   }),
-  record({ ...envelope, kind: kind('heartbeatRequest'), commit: uint, readRound: uint }),
+  record({ ...envelope, kind: kind('heartbeatRequest'), commit: uint, commitTerm: uint, readRound: uint }),
   record({ ...envelope, kind: kind('heartbeatResponse'), readRound: uint }),
   offer,
   record({ ...envelope, kind: kind('timeoutNow') }),
+  record({ ...envelope, kind: kind('logLost'), index: uint }),
 )
 
 const refused = record({ kind: kind('refused'), reason: fc.constantFrom('notLeader' as const, 'overLimit' as const, 'stopping' as const) })
@@ -123,7 +124,15 @@ describe('frames between hosts', () => {
 
   it('M5 the heartbeats of a thousand groups take less than twelve bytes each', () => {
     const beats = Array.from({ length: 1000 }, (_, ordinal): PeerMessage => {
-      const beat = { kind: 'heartbeatRequest', from: FROM, to: TO, term: 40, commit: 1_000_000 + ordinal, readRound: 90_000 } as const
+      const beat = {
+        kind: 'heartbeatRequest',
+        from: FROM,
+        to: TO,
+        term: 40,
+        commit: 1_000_000 + ordinal,
+        commitTerm: 40,
+        readRound: 90_000,
+      } as const
       return { kind: 'consensus', group: 0x1000 + ordinal, message: beat }
     })
     assert.ok(encodeFrame(beats).length < 12_000)

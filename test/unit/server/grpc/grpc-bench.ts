@@ -2,10 +2,11 @@
 // Nodes that talk over real sockets on loopback. Each records what it is told; tests wait for what must come, never for time to pass.
 import type { TestContext } from 'node:test'
 import type { LogFields } from '#base/port/logger'
+import type { Metrics } from '#base/port/metrics'
 import type { NodeId, PeerTransport, TransportHandler } from '#base/port/peer-transport'
 import type { RpcClient } from '#contract/client/rpc'
 import { CryptoRandom, NodeClock } from '#runtime'
-import { type ClusterProtection, createClusterGrpc, type GrpcServer, type KnownPeers } from '#server'
+import { type ClusterProtection, type ClusterTls, createClusterGrpc, type GrpcServer, type KnownPeers } from '#server'
 
 export class RememberedPeers implements KnownPeers {
   readonly disks = new Map<NodeId, string>()
@@ -25,6 +26,12 @@ export interface BenchOptions {
   readonly clusterName?: string
   readonly diskId?: string
   readonly bootEpoch?: number
+  /** What it speaks, when that is not what this program speaks. */
+  readonly protocol?: { readonly min: number; readonly max: number }
+  /** What a reload reads. */
+  readonly readTls?: () => Promise<ClusterTls | undefined>
+  /** Where it says that it is reached. */
+  readonly address?: string
   readonly protection?: ClusterProtection
   readonly known?: RememberedPeers
   readonly port?: number
@@ -46,6 +53,9 @@ export class BenchNode {
   readonly unreachable: NodeId[] = []
   readonly lines: { readonly message: string; readonly fields: LogFields }[] = []
   readonly crashes: Error[] = []
+  /** By name and values of labels. */
+  readonly counts = new Map<string, number>()
+  readonly gauges = new Map<string, () => number>()
   readonly #options: BenchOptions
   #waiting: (() => void)[] = []
   #isStopped = false
@@ -85,10 +95,17 @@ export class BenchNode {
       this.crashes.push(reason)
       this.#wake()
     }
-    const ports = { clock: new NodeClock(), random: new CryptoRandom(), logger, crash }
-    const self = { clusterName, nodeId, diskId, bootEpoch }
+    const metrics: Metrics = {
+      counter: (name, _help, labels = {}) => ({ add: (count) => this.#count(`${name} ${Object.values(labels).join()}`.trim(), count) }),
+      gauge: (name, _help, read) => this.gauges.set(name, read),
+      histogram: () => ({ observe: () => undefined }),
+    }
+    const ports = { clock: new NodeClock(), random: new CryptoRandom(), logger, crash, metrics }
+    const self = { clusterName, nodeId, diskId, bootEpoch, address: options.address ?? '' }
     const { port = 0, messageBytesMax = 4 * 1024 * 1024 } = options
-    const grpc = createClusterGrpc(ports, self, this.known, { host: '127.0.0.1', port, protection, messageBytesMax })
+    const { readTls } = options
+    const server = { host: '127.0.0.1', port, protection, messageBytesMax, ...(readTls && { readTls }) }
+    const grpc = createClusterGrpc(ports, self, this.known, server, options.protocol)
     this.transport = grpc.transport
     this.client = grpc.client
     this.server = grpc.server
@@ -143,6 +160,10 @@ export class BenchNode {
     const { port } = this
     await this.stop()
     return BenchNode.start(context, { ...this.#options, port, known: this.known, ...changes })
+  }
+
+  #count(name: string, count: number): void {
+    this.counts.set(name, (this.counts.get(name) ?? 0) + count)
   }
 
   #wake(): void {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
+import { freePort } from '../../../cluster/server-process.ts'
 import { BenchNode, pair } from './grpc-bench.ts'
 
 const MIB = 1024 * 1024
@@ -120,6 +121,32 @@ describe('transport of consensus', () => {
     assert.ok(two.lines.some(({ message, fields }) => message === 'closed a stream of another node' && fields['node'] === 1))
     one.send(2, 'sense again')
     await two.until(() => two.words().includes('sense again'))
+  })
+
+  it('R17 a node that is not known is answered where it says it is, as long as it sends frames', async (context) => {
+    const one = await BenchNode.start(context, { nodeId: 1 })
+    const port = await freePort()
+    const stranger = await BenchNode.start(context, { nodeId: 9, port, address: `127.0.0.1:${port}` })
+    stranger.knows(one)
+    stranger.send(1, 'who are you')
+    await one.until(() => one.words().includes('who are you'))
+    one.send(9, 'node 1')
+    await stranger.until(() => stranger.words().includes('node 1'))
+    assert.equal(one.gauges.get('robustmq_grpc_frame_streams')?.(), 2)
+    await stranger.stop()
+    // Once nobody is heard any more, nothing is tried: what is sent is lost at once.
+    while (one.gauges.get('robustmq_grpc_frame_streams')?.() !== 0) await new Promise((resolve) => setImmediate(resolve))
+    const before = one.unreachable.length
+    one.send(9, 'gone')
+    assert.equal(one.unreachable.length, before + 1)
+  })
+
+  it('an address that was set counts more than what a node says of itself', async (context) => {
+    const [one, two] = await pair(context, {}, { address: '127.0.0.1:1' })
+    two.send(1, 'a word')
+    await one.until(() => one.words().includes('a word'))
+    one.send(2, 'an answer')
+    await two.until(() => two.words().includes('an answer'))
   })
 
   it('after stop nothing is told any more', async (context) => {

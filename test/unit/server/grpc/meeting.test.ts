@@ -59,7 +59,16 @@ describe('meeting of nodes', () => {
     known.disks.set(1, 'the disk before')
     const [one, two] = await refusedPair(context, { diskId: 'a new disk' }, { known })
     await one.until(() => one.crashes.length > 0)
-    assert.match(one.crashes[0]?.message ?? '', /node 2 knows node 1 with another disk.*Remove member 1.*node_id that was never used/)
+    assert.match(one.crashes[0]?.message ?? '', /node 2 knows node 1 with another disk/)
+    for (const words of [
+      'robustmq ctl cluster remove 1 --config FILE',
+      'robustmq ctl cluster add NEW HOST:PORT --config FILE',
+      'robustmq ctl cluster promote NEW --config FILE',
+      'join = true',
+      'never used',
+      'an empty data_path',
+    ])
+      assert.ok(one.crashes[0]?.message.includes(words), words)
     assert.match(two.reasons()[0] ?? '', /node 1 has disk a new disk, but is known with disk the disk before/)
     assert.equal(known.disks.get(1), 'the disk before')
   })
@@ -78,6 +87,20 @@ describe('meeting of nodes', () => {
     await two.until(() => two.frames.length === 1)
     assert.equal(one.known.get(2), 'disk-2')
     assert.equal(two.known.get(1), 'disk-1')
+  })
+
+  it('R55 nodes of different releases talk where what they speak overlaps, and refuse each other where it does not', async (context) => {
+    const [one, two] = await pair(context, { protocol: { min: 1, max: 2 } }, { protocol: { min: 2, max: 3 } })
+    one.send(2, 'a word')
+    two.send(1, 'another')
+    await Promise.all([two.until(() => two.frames.length === 1), one.until(() => one.frames.length === 1)])
+    for (const node of [one, two]) assert.equal(node.gauges.get('robustmq_grpc_protocol')?.(), 2)
+    const three = await BenchNode.start(context, { nodeId: 3, protocol: { min: 3, max: 4 } })
+    three.knows(one)
+    await three.until(() => three.lines.length > 0)
+    assert.match(three.reasons()[0] ?? '', /node 3 .* speaks protocol 3 to 4, node 1 speaks 1 to 2: upgrade the older one/)
+    assert.equal(one.counts.get('robustmq_grpc_refused_total protocol'), 1)
+    assert.equal(one.known.get(3), undefined)
   })
 
   it('the same secret lets nodes talk', async (context) => {
@@ -112,7 +135,17 @@ describe('meeting of nodes', () => {
         client.makeUnaryRequest(path, asIs, asIs, Buffer.alloc(0), metadata, (error: ServiceError | null) => resolve(error?.code)),
       )
     }
-    const hello = encodeHello({ protocol: 1, cluster: 'bench', node: 1, disk: 'd', boot: 1, peer: 2, nonce: Buffer.alloc(16) })
+    const hello = encodeHello({
+      protocol: { min: 1, max: 1 },
+      cluster: 'bench',
+      node: 1,
+      disk: 'd',
+      boot: 1,
+      peer: 2,
+      nonce: Buffer.alloc(16),
+      isOperator: false,
+      address: '',
+    })
     assert.equal(await call('/robustmq.Echo/echo', 'robustmq-proof-bin', Buffer.alloc(32)), status.UNAUTHENTICATED)
     assert.equal(await call('/robustmq.Peer/Meet', 'robustmq-hello-bin', hello), undefined)
     assert.equal(await call('/robustmq.Peer/Prove', 'robustmq-proof-bin', Buffer.alloc(32)), status.PERMISSION_DENIED)
@@ -125,8 +158,13 @@ describe('meeting of nodes', () => {
   it('a node that others can reach does not exist without a secret or certificates', async (context) => {
     const node = await BenchNode.start(context, { nodeId: 1 })
     const logger = { log: () => undefined, scope: () => logger }
-    const ports = { logger, clock: undefined as never, random: undefined as never, crash: () => undefined }
-    const self = { clusterName: 'bench', nodeId: 1, diskId: 'd', bootEpoch: 1 }
+    const metrics = {
+      counter: () => ({ add: () => undefined }),
+      gauge: () => undefined,
+      histogram: () => ({ observe: () => undefined }),
+    }
+    const ports = { logger, metrics, clock: undefined as never, random: undefined as never, crash: () => undefined }
+    const self = { clusterName: 'bench', nodeId: 1, diskId: 'd', bootEpoch: 1, address: '' }
     const options = { host: '0.0.0.0', port: 0, protection: OPEN, messageBytesMax: 1024 }
     assert.throws(() => createClusterGrpc(ports, self, node.known, options), /protected by a secret or by certificates/)
   })
@@ -163,6 +201,35 @@ describe('certificates of nodes', { skip: withoutOpenssl }, () => {
   it('a certificate of another issuer does not come in', async (context) => {
     const [one] = await refusedPair(context, { protection: tls(foreign, 'node-1') }, { protection: tls(own, 'node-2') })
     assert.match(one.reasons()[0] ?? '', /cannot reach node 2/)
+  })
+
+  it('certificates that were replaced are shown and asked for after a reload, without a restart', async (context) => {
+    const newly = (name: string): ClusterTls => {
+      const { cert, key } = foreign.issue(`new-${name}`, { names: `DNS:${name}` })
+      return { cert: pem(cert), key: pem(key), ca: pem(foreign.cert) }
+    }
+    const two = await BenchNode.start(context, {
+      nodeId: 2,
+      protection: tls(own, 'node-2'),
+      readTls: () => Promise.resolve(newly('node-2')),
+    })
+    const one = await BenchNode.start(context, { nodeId: 1, protection: { secret: '', tls: newly('node-1') } })
+    one.knows(two)
+    await one.until(() => one.unreachable.length > 0)
+    await two.server.reload()
+    // What is said while there is no connection is lost, and told: then it is said again.
+    const speak = (from: BenchNode, to: BenchNode): void => {
+      from.send(to.nodeId, 'a word')
+      void from.until(() => {
+        from.send(to.nodeId, 'a word')
+        return to.frames.length > 0
+      })
+    }
+    speak(one, two)
+    await two.until(() => two.frames.length > 0)
+    two.knows(one)
+    speak(two, one)
+    await one.until(() => one.frames.length > 0)
   })
 
   it('a node does not start with a certificate that is not its own, or a key that is not of the certificate', () => {

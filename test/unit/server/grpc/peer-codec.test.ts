@@ -19,6 +19,7 @@ import {
   encodeSnapshotChunk,
   encodeSnapshotEnd,
   encodeSnapshotHeader,
+  type Hello,
 } from '../../../../src/server/grpc/peer-codec.ts'
 
 const proto = protobuf.parse(readFileSync(new URL('../../../../../src/contract/proto/peer.proto', import.meta.url), 'utf8')).root
@@ -38,18 +39,28 @@ const record = <T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.A
 const bytes = (maxLength = 300): fc.Arbitrary<Buffer> => fc.uint8Array({ maxLength }).map((array) => Buffer.from(array))
 const uint32 = fc.integer({ min: 1, max: 2 ** 32 - 1 })
 const hello = record({
-  protocol: uint32,
+  protocol: fc.tuple(uint32, uint32).map(([a, b]) => ({ min: Math.min(a, b), max: Math.max(a, b) })),
   cluster: fc.string({ minLength: 1, unit: 'grapheme' }),
   node: uint32,
   disk: fc.string({ minLength: 1 }),
   boot: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
   peer: uint32,
   nonce: fc.uint8Array({ minLength: 1, maxLength: 32 }).map((array) => Buffer.from(array)),
+  isOperator: fc.boolean(),
+  address: fc.string({ minLength: 1 }),
+})
+
+/** With the names of peer.proto. */
+const named = ({ protocol, isOperator, ...rest }: Hello): Record<string, unknown> => ({
+  ...rest,
+  protocol: protocol.min,
+  protocolMax: protocol.max,
+  operator: isOperator,
 })
 
 describe('codec of peer.proto', () => {
   it('writes what protobufjs writes, and the other way round', () => {
-    fc.assert(fc.property(hello, (value) => compare('Hello', value, encodeHello(value))))
+    fc.assert(fc.property(hello, (value) => compare('Hello', named(value), encodeHello(value))))
     fc.assert(fc.property(fc.array(bytes(), { minLength: 1 }), (frame) => compare('Frames', { frame }, encodeFrames(frame))))
     fc.assert(
       fc.property(bytes(), bytes(), (first, seal) => compare('Sealed', { hello: first, seal }, encodeSealed({ hello: first, seal }))),
@@ -72,6 +83,11 @@ describe('codec of peer.proto', () => {
     assert.deepEqual(decodeSnapshotPart(encodeSnapshotChunk(data)), { kind: 'chunk', data })
     assert.deepEqual(decodeSnapshotPart(encodeSnapshotHeader(data)), { kind: 'header', header: data })
     assert.deepEqual(decodeSnapshotPart(encodeSnapshotEnd(2 ** 40, data)), { kind: 'end', size: 2 ** 40, digest: data })
+  })
+
+  it('R55 a node that says nothing of a range speaks one version, is no operator, and is nowhere reached', () => {
+    const old = decodeHello(Buffer.from([0x08, 3, 0x18, 7]))
+    assert.deepEqual([old.protocol, old.node, old.isOperator, old.address], [{ min: 3, max: 3 }, 7, false, ''])
   })
 
   it('R38 a chunk of which one bit has changed is refused', () => {

@@ -28,6 +28,15 @@ describe('file of peers', () => {
     assert.deepEqual(disk.paths(), ['peers'])
   })
 
+  it('remembers the addresses of members across starts, the latest ones', async () => {
+    const disk = new SimDisk()
+    const file = await open(disk)
+    await file.rememberAddresses(new Map([[1, 'a:1']]))
+    await Promise.all([file.remember(2, 'two'), file.rememberAddresses(new Map([[2, 'b:1']]))])
+    const next = await open(disk)
+    assert.deepEqual([next.get(2), ...next.addresses], ['two', [2, 'b:1']])
+  })
+
   it('R35 a node that is known keeps the disk that it has', async () => {
     const disk = new SimDisk()
     const file = await open(disk)

@@ -129,10 +129,23 @@ describe('the invariants of a group (RELIABILITY 3.4)', () => {
   })
 
   it('a leader has one change of the membership that is not committed', () => {
-    write(1, [entry(1, 2, 'a', 'conf')])
-    checker.status(1, 1, status('leader', 2, 0, 1))
-    write(1, [entry(2, 2, 'b', 'conf')])
-    breaks('membership', () => checker.status(1, 2, status('leader', 2, 0, 2)))
+    for (const node of [1, 2]) write(node, [entry(1, 2, '', 'empty')])
+    checker.status(1, 1, status('leader', 2, 1))
+    write(1, [entry(2, 2, 'a', 'conf')])
+    checker.status(1, 1, status('leader', 2, 1, 2))
+    write(1, [entry(3, 2, 'b', 'conf')])
+    breaks('membership', () => checker.status(1, 2, status('leader', 2, 1, 3)))
+  })
+
+  it('a leader changes the membership only after it has committed an entry of its term (R33)', () => {
+    for (const node of [1, 2]) write(node, [entry(1, 1)])
+    checker.status(1, 1, status('leader', 2, 0))
+    write(1, [entry(2, 2)])
+    write(2, [entry(2, 2)])
+    checker.status(1, 1, status('leader', 2, 2))
+    write(1, [entry(3, 2, 'change', 'conf')])
+    checker.status(2, 1, status('leader', 3, 2))
+    breaks('membership', () => write(2, [entry(3, 3), entry(4, 3, 'change', 'conf')]))
   })
 
   it('what a node acknowledged before its disk was lost counts for what is committed by that', () => {

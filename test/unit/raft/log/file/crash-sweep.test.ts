@@ -43,7 +43,11 @@ const HISTORY: readonly Step[] = [
   write(false, { group: 3, entries: [], start: start(40, 5) }),
   write(true, { group: 2, entries: [], start: start(7, 2) }),
   'reclaim',
+  write(true, { group: 3, entries: [], dropped: true }),
   write(true, { group: 1, entries: entries(8, 9, 2) }),
+  write(true, { group: 1, entries: [entry(10, 2, Buffer.alloc(1200, 3))] }, { group: 2, entries: [], dropped: true }),
+  'reclaim',
+  write(true, { group: 1, entries: entries(11, 11, 2) }),
 ]
 
 const WRITES = HISTORY.filter((step) => typeof step !== 'string')
@@ -178,6 +182,29 @@ describe(`power loss at every operation of the log (seed ${SEED})`, () => {
         return
       }
     }
+  })
+
+  it('the same when exactly one write or name is missing, and when all are from one on (T19)', async () => {
+    const dumps = prefixes()
+    let changesMax = 0
+    for (let operations = 0; ; operations++) {
+      const run = await play(operations)
+      const allowed = dumps.slice(run.synced, run.begun + 1)
+      const { unsyncedChanges } = run.disk
+      changesMax = Math.max(changesMax, unsyncedChanges)
+      for (let which = 0; which < unsyncedChanges; which++) {
+        const survivals = { missing: (change: number) => change !== which, prefix: (change: number) => change < which }
+        for (const [name, survives] of Object.entries(survivals)) {
+          const where = `power lost after operation ${operations}, ${name} ${which} of ${unsyncedChanges}`
+          const disk = run.disk.clone({}).crashKeeping(survives)
+          const dump = await recoverAndDump(disk)
+          assert.ok(allowed.includes(dump), `${where}: writes ${run.synced} to ${run.begun} allowed, found\n${dump}`)
+          assert.equal(await recoverAndDump(disk.kill()), dump, `${where}: the second open differs`)
+        }
+      }
+      if (run.complete) break
+    }
+    assert.ok(changesMax > 2, `${changesMax} changes at most were not synced at once`)
   })
 
   it('a recovery that is itself interrupted anywhere loses nothing', async () => {

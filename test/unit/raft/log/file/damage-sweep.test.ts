@@ -167,6 +167,33 @@ describe('damage to a log with indexes', () => {
     }
   })
 
+  it('L29: a scrub says which entries a damaged file has, and up to where it has read those of each group', async () => {
+    const logs = await sample('closed')
+    const store = new FileLogStore(logs.disk, new ManualClock(), OPTIONS)
+    await store.open()
+    const [first] = logs.files as [string]
+    logs.disk.damage(first, logs.disk.bytes(first).length - 1, 1)
+    let paced = 0
+    const { damaged, verified } = await store.scrub(async (bytes) => {
+      paced += bytes
+    })
+    assert.deepEqual(
+      damaged.map(({ path, entries }) => ({ path, entries })),
+      [{ path: logs.disk.fullPath(first), entries: [{ group: 1, from: 1, to: 2 }] }],
+    )
+    assert.deepEqual(verified, [
+      { group: 1, before: 4 },
+      { group: 2, before: 2 },
+      { group: 3, before: 1 },
+    ])
+    assert.ok(paced > 0)
+    await assert.rejects(
+      store.scrub(() => Promise.reject(new Error('enough'))),
+      /enough/,
+    )
+    await store.close()
+  })
+
   it('L29: the scrub finds a bit that flips in an index while the log is open, and nothing in a log that is whole', async () => {
     const logs = await sample('closed')
     assert.deepEqual((await scrubbed(logs.disk.clone())).paths, [])
@@ -186,7 +213,7 @@ async function scrubbed(disk: SimDisk, opened = (): void => {}): Promise<{ paths
   try {
     const recovered = await store.open()
     opened()
-    paths = (await store.scrub(async () => {})).map(({ path }) => path)
+    paths = (await store.scrub(async () => {})).damaged.map(({ path }) => path)
     return { paths, dump: await dumpStore(store, recovered) }
   } catch (error) {
     if (!isPlatformError(error, ERROR_CODES.dataDamaged)) throw error

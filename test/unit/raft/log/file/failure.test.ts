@@ -103,6 +103,22 @@ describe('a log whose disk is full', () => {
     await again.close()
   })
 
+  it('R45: a frame whose last sector is missing is torn, also when nothing but one bit was in there', async () => {
+    const disk = new SimDisk()
+    const store = await opened(disk)
+    const path = disk.paths()[0] as string
+    const opening = disk.bytes(path).length
+    await store.write(batchOf(1), SYNC)
+    const { length } = disk.bytes(path)
+    const data = Buffer.alloc(1032 - length - (length - opening - 100))
+    data[data.length - 1] = 1
+    await store.write([{ group: 1, entries: [entry(2, 1, data)] }], SYNC)
+    assert.equal(disk.bytes(path).length, 1032)
+    const next = disk.kill()
+    next.damage(path, 1031, 1)
+    assert.equal(await dump(next), modelOf(1))
+  })
+
   it('no file is begun that may not be finished: nothing is half-written', async () => {
     const disk = new SimDisk({ capacityBytes: 10_000 })
     const options = { ...OPTIONS, freeBytesMin: 8500 }
