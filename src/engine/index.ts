@@ -6,14 +6,8 @@ export type { EntryReader } from './log/entry-batches.ts'
 export { isRecordKey } from './log/key-layout.ts'
 export type { DamagedRange, FileScrub, ScrubbedPlaces } from './log/scrubber.ts'
 export type { SegmentPressure, SegmentStore } from './log/segment-retention.ts'
-export {
-  type EngineMachine,
-  type EngineMeta,
-  type EngineOptions,
-  type EnginePorts,
-  type EngineRetention,
-  EngineService,
-} from './service/engine-service.ts'
+export type { EngineMachine, EngineMeta, EngineOptions, EnginePorts, EngineRetention } from './service/engine-options.ts'
+export { EngineService } from './service/engine-service.ts'
 export type { LogGroups, OpenedGroup } from './service/independent-logs.ts'
 export type { LogReport } from './service/storage-report.ts'
 export { topicLimits } from './service/upkeep.ts'

@@ -202,7 +202,7 @@ async function tryDamage(
 
 for (const ending of ['killed', 'stopped'] as const) {
   test(`E6 files of a node that was ${ending} are damaged in every way: it refuses with reason and advice, or serves everything`, {
-    timeout: 180_000,
+    timeout: 600_000,
   }, async (context) => {
     const shape = { payloadBytes: 500, messages: 500, settings: [], ending }
     await tryDamages(context, await writeContent(context, temporaryDirectory(context), shape))
@@ -210,14 +210,19 @@ for (const ending of ['killed', 'stopped'] as const) {
 }
 
 test('E6 the same when the log no longer reaches back to the beginning, so that the store alone has the older messages', {
-  timeout: 180_000,
+  timeout: 600_000,
 }, async (context) => {
-  const shape = { payloadBytes: 60_000, messages: 250, settings: ['engine.wal_bytes=16MiB'], ending: 'killed' } as const
+  const shape = {
+    payloadBytes: 60_000,
+    messages: 250,
+    settings: ['engine.default_storage=rocksdb', 'engine.wal_bytes=16MiB'],
+    ending: 'killed',
+  } as const
   const content = await writeContent(context, temporaryDirectory(context), shape)
   await tryDamages(context, content, ['table', 'store log', 'manifest'])
 })
 
-test('E6 the same when the messages are in segments', { timeout: 180_000 }, async (context) => {
+test('E6 the same when the messages are in segments', { timeout: 600_000 }, async (context) => {
   const settings = ['engine.default_storage=segment', 'engine.segment_bytes=1MiB']
   const shape = { payloadBytes: 2000, messages: 300, settings, ending: 'killed' } as const
   const content = await writeContent(context, temporaryDirectory(context), shape)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Logs of one topic each that come into being between deaths of the process, while those who are owed their messages are away (DESIGN D2, D5).
+// Logs of one topic each that come into being between deaths of the process, while those who are owed their messages are away (DESIGN D2, D5); and logs in memory, which
+// begin anew with every process.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { IPublishPacket } from 'mqtt-packet'

@@ -66,11 +66,18 @@ export interface RetainedValue extends RetainedMessage {
   readonly position: number
 }
 
-/** A write to the retained view. `message: undefined` removes it. The higher position wins (D10). */
+/**
+ * A write to the retained view. `message: undefined` removes it. Of one log the higher position wins (D10). A topic can be moved from one log to another: what comes from another log wins, unless it
+ * is repeated after a restart and was appended earlier than what is there.
+ */
 export interface RetainedWrite {
   readonly topic: string
   readonly log: number
   readonly position: number
+  /** Append time of the record, ms since 1970. */
+  readonly appendTimeMs: number
+  /** It may have been written before: its log begins again at a watermark. */
+  readonly isRepeated: boolean
   readonly message: RetainedMessage | undefined
 }
 

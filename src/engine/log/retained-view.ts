@@ -90,7 +90,12 @@ export class RetainedView {
   /** Takes the retained records of a committed batch. */
   add(batch: RecordBatch): void {
     if (!this.#leading) return
-    this.#pending.push({ base: batch.basePosition, writes: this.#writesOf(batch), sizeBytes: batch.bytes.length, readAgainTo: undefined })
+    this.#pending.push({
+      base: batch.basePosition,
+      writes: this.#writesOf(batch, false),
+      sizeBytes: batch.bytes.length,
+      readAgainTo: undefined,
+    })
     this.#run()
   }
 
@@ -146,7 +151,7 @@ export class RetainedView {
 
   async #writeAgain(item: Pending, to: Position): Promise<void> {
     const { batches, next } = await this.#readAgain(item.base, to)
-    const writes = batches.flatMap((batch) => (batch.hasRetained ? this.#writesOf(batch) : []))
+    const writes = batches.flatMap((batch) => (batch.hasRetained ? this.#writesOf(batch, true) : []))
     const outcome = writes.length === 0 ? 'stored' : await this.#retain(writes)
     if (outcome === 'abandoned' || this.#pending[0] !== item) return
     if (next < to) this.#pending[0] = { ...item, base: next }
@@ -198,8 +203,9 @@ export class RetainedView {
     for (const waiter of settled) waiter.settled(outcome)
   }
 
-  #writesOf(batch: RecordBatch): RetainedWrite[] {
+  #writesOf(batch: RecordBatch, isRepeated: boolean): RetainedWrite[] {
     const writes: RetainedWrite[] = []
+    const { appendTimeMs } = batch
     const cursor = this.#cursor
     cursor.reset(batch)
     while (cursor.next()) {
@@ -212,12 +218,12 @@ export class RetainedView {
               topic,
               qos: cursor.qos,
               expiryMs: cursor.expiryMs,
-              storedAtMs: batch.appendTimeMs,
+              storedAtMs: appendTimeMs,
               publisher: cursor.publisher,
               headers: batch.bytes.subarray(cursor.headersStart, cursor.headersEnd),
               payload: batch.bytes.subarray(cursor.payloadStart, cursor.end),
             }
-      writes.push({ topic, log: this.#log, position: cursor.position, message })
+      writes.push({ topic, log: this.#log, position: cursor.position, appendTimeMs, isRepeated, message })
     }
     return writes
   }

@@ -7,7 +7,6 @@ import type { Config } from '#base/config/schema'
 import { isPlatformError, PlatformError } from '#base/error'
 import { ERROR_CODES } from '#base/error-code'
 import type { Timer } from '#base/port/clock'
-import type { Ports } from '#base/port/ports'
 import type {
   AppendOutcome,
   EngineClient,
@@ -22,10 +21,8 @@ import type {
   StorageType,
   TailSink,
 } from '#contract/client/engine-client'
-import type { MetaClient } from '#contract/client/meta-client'
 import type { ShareClient, ShareConsumer, ShareProgress, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch } from '#contract/record/record-batch'
-import type { StateMachine } from '#raft'
 import { TailFeed } from '../interest/tail-feed.ts'
 import type { Proposer } from '../log/append.ts'
 import { ChunkBuilder, type ChunkWriter } from '../log/chunk-builder.ts'
@@ -40,51 +37,15 @@ import { TailBudget } from '../log/tail.ts'
 import { positionAt } from '../log/time-index.ts'
 import type { TopicLimits } from '../log/topic-retention.ts'
 import { createEvictionCounter, createRefusalCounter, createStripeMetrics, registerGauges } from './engine-metrics.ts'
+import type { EngineMachine, EngineMeta, EngineOptions, EnginePorts } from './engine-options.ts'
 import { IndependentLogs, type LogCare, type LogGroups } from './independent-logs.ts'
 import { LogTable } from './log-table.ts'
 import { RetentionPlan } from './retention-plan.ts'
 import { type LogReport, reportLog } from './storage-report.ts'
 import { Upkeep } from './upkeep.ts'
 
-export interface EngineOptions {
-  /** Logs of each storage type. */
-  readonly stripes: number
-  /** Bound of what the memory logs keep, over all of them. */
-  readonly memoryBytes: number
-  /** Bound of the recent records kept in memory of the rocksdb logs, over all of them, and of the segment logs. */
-  readonly tailBytes: number
-  readonly retention: EngineRetention
-  /** Bytes of stored records verified in the background in a second; 0, the default, for none. */
-  readonly scrubRate?: number
-  /** Logs that belong to one topic. */
-  readonly independentLogsMax: number
-  /** What is verified besides; nothing by default. */
-  readonly scrubbed?: ScrubbedPlaces
-}
-
-export interface EngineRetention {
-  /** 0 for no limit. */
-  readonly maxAgeMs: number
-  /** Over all rocksdb stripes, of the files of the segment stripes, and of each log that belongs to one topic; 0 for no limit. */
-  readonly maxBytes: number
-  /** Limits of single topics; none by default. */
-  readonly topics?: readonly TopicLimits[]
-  /** Time between two rounds. */
-  readonly intervalMs: number
-}
-
-export type EnginePorts = Pick<Ports, 'kv' | 'clock' | 'logger' | 'metrics' | 'crash' | 'probe'>
-
-/** A log whose group is to be created by the composition: durable for rocksdb, ephemeral for memory, in the segments for segment. */
-export interface EngineMachine extends LogDescription {
-  readonly machine: StateMachine
-}
-
 /** Bytes that wait for the store before a log stops applying. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
-
-/** What the engine asks of meta. */
-export type EngineMeta = Pick<MetaClient, 'retain' | 'createLog' | 'removeLog' | 'logs'>
 
 export class EngineService implements EngineClient, ShareClient, Component {
   readonly name = 'engine'

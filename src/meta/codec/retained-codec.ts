@@ -4,12 +4,14 @@ import type { RetainedValue, RetainedWrite } from '#contract/client/meta-client'
 import { FieldReader } from './field-reader.ts'
 import { FieldWriter } from './field-writer.ts'
 
-const HEAD_VERSION = 1
+const HEAD_VERSION = 2
 const BODY_VERSION = 1
 
 export interface RetainedHead {
   readonly log: number
   readonly position: number
+  /** Append time of the record, ms since 1970. */
+  readonly appendTimeMs: number
   /** A tombstone: keeps the position so that an older value does not come back. */
   readonly removed: boolean
   /** When there is something to collect: the message expires, the tombstone may go. 0 for never. */
@@ -19,7 +21,7 @@ export interface RetainedHead {
 }
 
 export function encodeHead(head: RetainedHead): Buffer {
-  const writer = new FieldWriter(HEAD_VERSION, 32).uint32(head.log).uint64(head.position).flag(head.removed)
+  const writer = new FieldWriter(HEAD_VERSION, 40).uint32(head.log).uint64(head.position).uint64(head.appendTimeMs).flag(head.removed)
   return writer.uint64(head.dueMs).uint32(head.sizeBytes).take()
 }
 
@@ -27,7 +29,7 @@ export function decodeHead(bytes: Buffer): RetainedHead {
   const reader = new FieldReader(bytes, HEAD_VERSION, 'a stored retained head')
   const log = reader.uint32()
   const position = reader.uint64()
-  const head = { log, position, removed: reader.flag(), dueMs: reader.uint64(), sizeBytes: reader.uint32() }
+  const head = { log, position, appendTimeMs: reader.uint64(), removed: reader.flag(), dueMs: reader.uint64(), sizeBytes: reader.uint32() }
   reader.end()
   return head
 }

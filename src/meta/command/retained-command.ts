@@ -8,7 +8,7 @@ import type { Due } from '../codec/key.ts'
 import { encodeBody } from '../codec/retained-codec.ts'
 import { COMMAND, type Command } from './command.ts'
 
-const VERSION = 1
+const VERSION = 2
 
 export interface RetainCommand {
   readonly kind: 'retain'
@@ -21,6 +21,8 @@ export interface EncodedWrite {
   readonly topic: string
   readonly log: number
   readonly position: number
+  readonly appendTimeMs: number
+  readonly isRepeated: boolean
   /** Of the message, ms since 1970; 0 for none. */
   readonly expiryMs: number
   /** Encoded; undefined removes the value. */
@@ -49,6 +51,8 @@ export function retain(tenant: string, nowMs: number, writes: readonly RetainedW
       .text(write.topic)
       .uint32(write.log)
       .uint64(write.position)
+      .uint64(write.appendTimeMs)
+      .flag(write.isRepeated)
       .uint64(write.message?.expiryMs ?? 0)
     writer.optionalBlob(encodeBody(write))
   }
@@ -78,7 +82,9 @@ function decodeWrite(reader: FieldReader): EncodedWrite {
   const topic = reader.text()
   const log = reader.uint32()
   const position = reader.uint64()
-  return { topic, log, position, expiryMs: reader.uint64(), body: reader.optionalBlob() }
+  const appendTimeMs = reader.uint64()
+  const isRepeated = reader.flag()
+  return { topic, log, position, appendTimeMs, isRepeated, expiryMs: reader.uint64(), body: reader.optionalBlob() }
 }
 
 function decodeCollect(type: number, reader: FieldReader): CollectCommand {

@@ -55,14 +55,15 @@ export class RetainedMachine implements Machine<RetainedCommand> {
   }
 
   #store(tenant: string, write: EncodedWrite, nowMs: number, view: StateView, size: Size): void {
-    const { topic, log, position, body } = write
+    const { topic, log, position, appendTimeMs, body } = write
     const old = this.#head(tenant, topic, view)
-    if (old !== undefined && old.log === log && old.position >= position) return
+    if (old !== undefined && isStale(write, old)) return
     if (body === undefined) {
-      this.#bury(tenant, topic, { log, position }, old, nowMs, view)
+      this.#bury(tenant, topic, { log, position, appendTimeMs }, old, nowMs, view)
     } else {
       view.put(this.#keys.retainedBody(tenant, topic), body)
-      this.#replace(tenant, topic, { log, position, removed: false, dueMs: write.expiryMs, sizeBytes: body.length }, old, view)
+      const head = { log, position, appendTimeMs, removed: false, dueMs: write.expiryMs, sizeBytes: body.length }
+      this.#replace(tenant, topic, head, old, view)
     }
     size.count += liveCount(body !== undefined) - liveCount(old !== undefined && !old.removed)
     grow(size, (body?.length ?? 0) - (old?.sizeBytes ?? 0))
@@ -86,13 +87,13 @@ export class RetainedMachine implements Machine<RetainedCommand> {
   #bury(
     tenant: string,
     topic: string,
-    at: { readonly log: number; readonly position: number },
+    { log, position, appendTimeMs }: Pick<RetainedHead, 'log' | 'position' | 'appendTimeMs'>,
     old: RetainedHead | undefined,
     nowMs: number,
     view: StateView,
   ): void {
     view.delete(this.#keys.retainedBody(tenant, topic))
-    const tombstone = { log: at.log, position: at.position, removed: true, dueMs: nowMs + TOMBSTONE_MS, sizeBytes: 0 }
+    const tombstone = { log, position, appendTimeMs, removed: true, dueMs: nowMs + TOMBSTONE_MS, sizeBytes: 0 }
     this.#replace(tenant, topic, tombstone, old, view)
   }
 
@@ -106,6 +107,12 @@ export class RetainedMachine implements Machine<RetainedCommand> {
     const bytes = view.get(this.#keys.retainedHead(tenant, topic))
     return bytes === undefined ? undefined : decodeHead(bytes)
   }
+}
+
+/** Whether what is there is newer. */
+function isStale(write: EncodedWrite, old: RetainedHead): boolean {
+  if (old.log === write.log) return old.position >= write.position
+  return write.isRepeated && old.appendTimeMs > write.appendTimeMs
 }
 
 /** All is in the key. */

@@ -157,6 +157,8 @@ export const retainedWrite = (topic: string, position: number, text: string, exp
   topic,
   log,
   position,
+  appendTimeMs: NOW_MS,
+  isRepeated: false,
   message:
     text === ''
       ? undefined

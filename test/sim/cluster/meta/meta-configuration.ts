@@ -40,6 +40,8 @@ const UNCOMMITTED_BYTES_MIN = 1 << 17
 const ELECTION_TICKS_MIN = 10
 /** A sync may take so many times as long as it does on average, and an election must not come of that (R16). */
 const SYNC_TAIL = 10
+/** A broker comes no sooner than after so many syncs: slow disks would not get done with what is asked of them, and answer nobody in time. */
+const VISIT_SYNCS_MIN = 20
 
 export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
   const drawn = drawClusterConfiguration(random)
@@ -52,7 +54,7 @@ export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
     host: { ...host, timing: { ...host.timing, electionTicks } },
     rpc: drawRpc(random.stream('rpc'), Object.keys(drawn.faults).length > 0),
     workload: drawWorkload(random.stream('meta workload')),
-    sessions: drawSessions(random.stream('sessions')),
+    sessions: drawSessions(random.stream('sessions'), VISIT_SYNCS_MIN * drawn.machine.disk.syncDelayMs),
   }
 }
 
@@ -82,10 +84,11 @@ function drawWorkload(random: SimRandom): MetaWorkload {
   }
 }
 
-function drawSessions(random: SimRandom): SessionHabits {
+function drawSessions(random: SimRandom, visitMsMin: number): SessionHabits {
   const clients = random.range(1, 3)
   const listRatio = random.pick([0.1, 0.8])
-  return { clients, listRatio, visitMs: listRatio < 0.5 ? random.pick([300, 1000, 3000]) : 100, pauseMs: random.pick([20, 100, 400]) }
+  const visitMs = listRatio < 0.5 ? random.pick([300, 1000, 3000]) : 100
+  return { clients, listRatio, visitMs: Math.max(visitMs, visitMsMin), pauseMs: random.pick([20, 100, 400]) }
 }
 
 /** Calls are not lost and not late: what remains once faults are over. */

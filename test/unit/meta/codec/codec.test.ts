@@ -61,8 +61,8 @@ const FORMS: readonly (readonly [string, Buffer, unknown, (bytes: Buffer) => unk
   ['subscription', encodeSubscription(subscription('ü/+', 2)), subscription('ü/+', 2), decodeSubscription],
   [
     'retained head',
-    encodeHead({ log: 1, position: 2, removed: true, dueMs: 3, sizeBytes: 4 }),
-    { log: 1, position: 2, removed: true, dueMs: 3, sizeBytes: 4 },
+    encodeHead({ log: 1, position: 2, appendTimeMs: 5, removed: true, dueMs: 3, sizeBytes: 4 }),
+    { log: 1, position: 2, appendTimeMs: 5, removed: true, dueMs: 3, sizeBytes: 4 },
     decodeHead,
   ],
   ['retained body', encodeBody(write) as Buffer, { ...write.message, log: 1, position: 12 }, (bytes) => decodeBody('a/b', bytes)],
