@@ -23,20 +23,22 @@ const countAcknowledged = (publishers: readonly Publisher[]): number =>
   publishers.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0)
 
 /** Publishers would wait before the disk is full. Others fill disks too. */
-const NO_RESERVE = ['limits.disk_free_min=0']
+const NO_RESERVE = 'limits.disk_free_min=0'
 
-for (const { sizeMiB, payloadBytes } of [
-  { sizeMiB: 16, payloadBytes: 100 },
-  { sizeMiB: 60, payloadBytes: 4_000 },
-  { sizeMiB: 250, payloadBytes: 60_000 },
+for (const { storage, sizeMiB, payloadBytes } of [
+  { storage: 'segment', sizeMiB: 16, payloadBytes: 100 },
+  { storage: 'rocksdb', sizeMiB: 16, payloadBytes: 100 },
+  { storage: 'rocksdb', sizeMiB: 60, payloadBytes: 4_000 },
+  { storage: 'segment', sizeMiB: 250, payloadBytes: 60_000 },
 ]) {
-  test(`R49 a disk of ${sizeMiB} MiB fills up: the process ends and names the disk, and every acknowledged message is there when there is room`, {
+  test(`R49 a disk of ${sizeMiB} MiB fills up under messages of type ${storage}: the process ends and names the disk, and every acknowledged message is there when there is room`, {
     timeout: 60_000,
   }, async (context) => {
     const disk = SmallDisk.mount(context, sizeMiB)
     if (disk === undefined) return context.skip('mounting a file system takes root')
     const directory = join(disk.directory, 'data')
-    let server = await ServerProcess.start({ directory, settings: NO_RESERVE, context })
+    const settings = [NO_RESERVE, `engine.default_storage=${storage}`]
+    let server = await ServerProcess.start({ directory, settings, context })
     await subscribeAndLeave(server.port, 'reader', 1)
     const publishers = ['p0', 'p1'].map((name) => new Publisher(name, { qos: 1, payloadBytes, window: 100 }))
     for (const publisher of publishers) await publisher.connect(server.port)
@@ -47,7 +49,7 @@ for (const { sizeMiB, payloadBytes } of [
     assert.ok(lastLine(server).includes(directory), 'the last line names the disk')
 
     // Without room the node may start or refuse, but must say why it refuses.
-    const cramped = await ServerProcess.spawn({ directory, settings: NO_RESERVE, context })
+    const cramped = await ServerProcess.spawn({ directory, settings, context })
     const started = await cramped.untilReady().then(
       () => true,
       () => false,
@@ -57,7 +59,7 @@ for (const { sizeMiB, payloadBytes } of [
     context.diagnostic(`on the full disk: ${started ? `started, stopped with ${await cramped.exited}` : lastLine(cramped)}`)
 
     disk.resize(sizeMiB + 300)
-    server = await ServerProcess.start({ directory, settings: NO_RESERVE, context })
+    server = await ServerProcess.start({ directory, settings, context })
     await assertNothingLost(server, publishers)
     assert.equal(await server.stop(), 0)
   })
@@ -72,28 +74,57 @@ function faultySync(context: TestContext): { readonly faulty: FaultySync; readon
   return faulty && { faulty, directory }
 }
 
-test('R48 a sync of the log fails: nothing is acknowledged after it, the process ends at once, and nothing acknowledged is lost', async (context) => {
-  const { faulty, directory } = faultySync(context) ?? {}
-  if (faulty === undefined || directory === undefined) return
-  let server = await ServerProcess.start({ directory, environment: faulty.environment('/wal/'), context })
-  await subscribeAndLeave(server.port, 'reader', 1)
-  const publisher = new Publisher('p0', { qos: 1 })
-  await publisher.connect(server.port)
-  await publisher.untilAcknowledged(2_000)
-  const { client: late } = await RawClient.connect(server.port, 'late')
-  faulty.breakDisk()
-  late.send({ cmd: 'publish', topic: 'load/late', payload: 'late:1', qos: 1, dup: false, retain: false, messageId: 1 })
-  assert.deepEqual(await late.untilClosed(), [], 'a message that was sent after the disk had failed is not acknowledged')
-  await assertFailed(server)
-  context.diagnostic(lastLine(server))
-  assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|sync)/i)
-  assert.ok(lastLine(server).includes(join(directory, 'wal')), 'the last line names the file')
+for (const { storage, log } of [
+  { storage: 'segment', log: 'segments' },
+  { storage: 'rocksdb', log: 'wal' },
+]) {
+  const settings = [`engine.default_storage=${storage}`]
 
-  await publisher.untilClosed()
-  server = await ServerProcess.start({ directory, context })
-  await assertNothingLost(server, [publisher])
-  assert.equal(await server.stop(), 0)
-})
+  test(`R48 a sync of the log of type ${storage} fails: nothing is acknowledged after it, the process ends at once, and nothing acknowledged is lost`, async (context) => {
+    const { faulty, directory } = faultySync(context) ?? {}
+    if (faulty === undefined || directory === undefined) return
+    let server = await ServerProcess.start({ directory, settings, environment: faulty.environment(`/${log}/`), context })
+    await subscribeAndLeave(server.port, 'reader', 1)
+    const publisher = new Publisher('p0', { qos: 1 })
+    await publisher.connect(server.port)
+    await publisher.untilAcknowledged(2_000)
+    const { client: late } = await RawClient.connect(server.port, 'late')
+    faulty.breakDisk()
+    late.send({ cmd: 'publish', topic: 'load/late', payload: 'late:1', qos: 1, dup: false, retain: false, messageId: 1 })
+    assert.deepEqual(await late.untilClosed(), [], 'a message that was sent after the disk had failed is not acknowledged')
+    await assertFailed(server)
+    context.diagnostic(lastLine(server))
+    assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|sync)/i)
+    assert.ok(lastLine(server).includes(join(directory, log)), 'the last line names the file')
+
+    await publisher.untilClosed()
+    server = await ServerProcess.start({ directory, settings, context })
+    await assertNothingLost(server, [publisher])
+    assert.equal(await server.stop(), 0)
+  })
+
+  test(`Q1 a power cut takes what was never synced, again and again: every acknowledged message of type ${storage} is there`, {
+    timeout: 60_000,
+  }, async (context) => {
+    const { faulty, directory } = faultySync(context) ?? {}
+    if (faulty === undefined || directory === undefined) return
+    const environment = faulty.environment('/none/')
+    let server = await ServerProcess.start({ directory, settings, environment, context })
+    await subscribeAndLeave(server.port, 'reader', 1)
+    const publishers = ['p0', 'p1'].map((name) => new Publisher(name, { qos: 1, payloadBytes: 1_000 }))
+    for (let round = 1; round <= 4; round++) {
+      for (const publisher of publishers) await publisher.connect(server.port)
+      for (const publisher of publishers) await publisher.untilAcknowledged(round * 3_000)
+      await server.kill()
+      for (const publisher of publishers) publisher.destroy()
+      const { files, bytesLost } = faulty.cutPower(directory)
+      context.diagnostic(`the cut took ${bytesLost} bytes of ${files} files`)
+      server = await ServerProcess.start({ directory, settings, environment, context })
+    }
+    await assertNothingLost(server, publishers)
+    assert.equal(await server.stop(), 0)
+  })
+}
 
 test('R48 a sync of the store fails while stopping: the process says so and fails, and nothing acknowledged is lost', async (context) => {
   const { faulty, directory } = faultySync(context) ?? {}
@@ -120,7 +151,8 @@ test('R48 a sync of a table of the store fails under load: the process ends by i
   const { faulty, directory } = faultySync(context) ?? {}
   if (faulty === undefined || directory === undefined) return
   const environment = faulty.environment('.sst')
-  let server = await ServerProcess.start({ directory, environment, context, settings: ['engine.wal_bytes=16MiB'] })
+  const settings = ['engine.wal_bytes=16MiB', 'engine.default_storage=rocksdb']
+  let server = await ServerProcess.start({ directory, environment, context, settings })
   await subscribeAndLeave(server.port, 'reader', 1)
   faulty.breakDisk()
   const publisher = new Publisher('p0', { qos: 1, payloadBytes: 60_000 })
@@ -133,28 +165,6 @@ test('R48 a sync of a table of the store fails under load: the process ends by i
   await publisher.untilClosed()
   server = await ServerProcess.start({ directory, context })
   await assertNothingLost(server, [publisher])
-  assert.equal(await server.stop(), 0)
-})
-
-test('Q1 a power cut takes what was never synced, again and again: every acknowledged message is there', {
-  timeout: 60_000,
-}, async (context) => {
-  const { faulty, directory } = faultySync(context) ?? {}
-  if (faulty === undefined || directory === undefined) return
-  const environment = faulty.environment('/none/')
-  let server = await ServerProcess.start({ directory, environment, context })
-  await subscribeAndLeave(server.port, 'reader', 1)
-  const publishers = ['p0', 'p1'].map((name) => new Publisher(name, { qos: 1, payloadBytes: 1_000 }))
-  for (let round = 1; round <= 4; round++) {
-    for (const publisher of publishers) await publisher.connect(server.port)
-    for (const publisher of publishers) await publisher.untilAcknowledged(round * 3_000)
-    await server.kill()
-    for (const publisher of publishers) publisher.destroy()
-    const { files, bytesLost } = faulty.cutPower(directory)
-    context.diagnostic(`the cut took ${bytesLost} bytes of ${files} files`)
-    server = await ServerProcess.start({ directory, environment, context })
-  }
-  await assertNothingLost(server, publishers)
   assert.equal(await server.stop(), 0)
 })
 

@@ -209,7 +209,7 @@ test('/health and /metrics tell of a node that serves', async (context) => {
     'robustmq_connections 1',
     'robustmq_sessions_connected 1',
     'robustmq_messages_received_total 1',
-    'robustmq_engine_appended_records_total{storage="rocksdb"} 1',
+    'robustmq_engine_appended_records_total{storage="segment"} 1',
     /^robustmq_info\{.*node="1".*\} 1$/m,
     /^process_resident_memory_bytes \d+$/m,
   ]) {

@@ -14,8 +14,8 @@ const CHURNERS = 20
 const IDLE_COUNT = 10_000
 const IDLE_KIB_MAX = 16
 const OPENED_AT_ONCE = 200
-/** Recent records are kept on purpose, up to these bounds: with small ones, what else is kept shows. */
-const SMALL_TAILS = ['mqtt.max_packet_size=1MiB', 'engine.tail_bytes=1MiB', 'engine.memory_bytes=1MiB']
+/** Recent records, and the places of the entries in the newest file, are kept on purpose, up to these bounds: with small ones, what else is kept shows. */
+const SMALL_TAILS = ['mqtt.max_packet_size=1MiB', 'engine.tail_bytes=1MiB', 'engine.memory_bytes=1MiB', 'engine.segment_bytes=1MiB']
 
 interface Figures {
   readonly heapBytes: number
@@ -135,7 +135,7 @@ test('engine.tail_bytes bounds what recent messages really take, also when they 
   timeout: TIMEOUT_MS,
 }, async (context) => {
   const tailBytes = 8 * MIB
-  const tail = 'robustmq_engine_tail_bytes{storage="rocksdb"}'
+  const tail = 'robustmq_engine_tail_bytes{storage="segment"}'
   const { server, figures } = await serve(context, `engine.tail_bytes=${tailBytes}`)
   await churn(server, 500)
   const before = await figures()
