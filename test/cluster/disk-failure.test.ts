@@ -163,7 +163,7 @@ test('R48 a sync of a table of the store fails under load: the process ends by i
   assert.match(lastLine(server), /^robustmq: fatal: .*(EIO|Input\/output error|the store in .* has not answered)/i)
 
   await publisher.untilClosed()
-  server = await ServerProcess.start({ directory, context })
+  server = await ServerProcess.start({ directory, settings, context })
   await assertNothingLost(server, [publisher])
   assert.equal(await server.stop(), 0)
 })

@@ -118,6 +118,11 @@ export class RecordBatch {
     return BATCH_HEADER_BYTES + this.bytes.readUInt32BE(AT.recordsLength)
   }
 
+  /** The same in memory of its own. */
+  copy(): RecordBatch {
+    return new RecordBatch(ownCopy(this.bytes, this.bytes.length), this.topics)
+  }
+
   /** Stamps what only the leader knows. Outside of the CRC. */
   stamp(basePosition: number, appendTimeMs: number, term: number): void {
     writeUint64(this.bytes, basePosition, AT.basePosition)

@@ -7,6 +7,7 @@ import { ERROR_CODES } from '#base/error-code'
 import { RecordBatch } from '#contract/record/record-batch'
 import type { Entry, EntryPiece } from '#raft'
 import { isBatch } from './control-record.ts'
+import type { EntryCache, EntryShelf } from './entry-cache.ts'
 
 /** Committed entries of one log, each verified against the checksum with which it was written. */
 export interface EntryReader {
@@ -16,8 +17,6 @@ export interface EntryReader {
   readPieces(pieces: readonly EntryPiece[]): Promise<readonly Buffer[]>
 }
 
-/** What one log keeps of what it has read. */
-const KEPT_BYTES_MAX = 2 * 1024 * 1024
 /** Most bytes of one read. */
 const READ_BYTES_MAX = 1024 * 1024
 /** Reads under way at once: each waits for the disk. */
@@ -34,12 +33,15 @@ interface Stretch {
 
 export class EntryBatches {
   #reader: EntryReader | undefined
-  /** By index, the oldest read first. */
-  readonly #kept = new Map<number, RecordBatch>()
-  #keptBytes = 0
+  readonly #cache: EntryCache
+  readonly #kept: EntryShelf = new Map()
   /** Entries that readers needed: kept here, and read. */
   hits = 0
   misses = 0
+
+  constructor(cache: EntryCache) {
+    this.#cache = cache
+  }
 
   connect(reader: EntryReader): void {
     this.#reader = reader
@@ -103,7 +105,7 @@ export class EntryBatches {
         }
         const batch = RecordBatch.parseVerified(data)
         found.set(index, batch)
-        this.#keep(index, batch)
+        this.#cache.keep(this.#kept, index, batch)
       }
   }
 
@@ -119,17 +121,6 @@ export class EntryBatches {
 
   get #connected(): EntryReader {
     return must(this.#reader, 'a log of type segment is connected to its entries')
-  }
-
-  #keep(index: number, batch: RecordBatch): void {
-    if (this.#kept.has(index)) return
-    this.#kept.set(index, batch)
-    this.#keptBytes += batch.bytes.length
-    for (const [oldest, { bytes }] of this.#kept) {
-      if (this.#keptBytes <= KEPT_BYTES_MAX) return
-      this.#kept.delete(oldest)
-      this.#keptBytes -= bytes.length
-    }
   }
 }
 

@@ -12,6 +12,7 @@ import { CatchUp, type ReadableLog } from './catch-up.ts'
 import type { ChunkWriter } from './chunk-builder.ts'
 import { decodeControl, isBatch } from './control-record.ts'
 import { EntryBatches } from './entry-batches.ts'
+import type { EntryCache } from './entry-cache.ts'
 import { EntryRecords } from './entry-records.ts'
 import { FilterSet } from './filter-set.ts'
 import { KeyReads } from './key-reads.ts'
@@ -52,6 +53,7 @@ export interface StripeShare {
   readonly metrics: StripeMetrics
   readonly budget: TailBudget
   readonly chunkBuilder: ChunkWriter
+  readonly entryCache: EntryCache
   /** Bytes that may wait for the store before applying waits too. */
   readonly backlogBytesMax: number
 }
@@ -95,7 +97,7 @@ export class StripeMachine implements StateMachine, WriterSource, ReadableLog {
     this.#listener = share.listener
     this.#metrics = share.metrics
     this.tail = new Tail(share.budget, 0, storage === 'memory')
-    this.entries = storage === 'segment' ? new EntryBatches() : undefined
+    this.entries = storage === 'segment' ? new EntryBatches(share.entryCache) : undefined
     if (storage !== 'memory') {
       const stored = new StoredLog(log, kv, storage === 'segment')
       const start = (): Position => this.#start

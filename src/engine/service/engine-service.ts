@@ -27,6 +27,7 @@ import { TailFeed } from '../interest/tail-feed.ts'
 import type { Proposer } from '../log/append.ts'
 import { ChunkBuilder, type ChunkWriter } from '../log/chunk-builder.ts'
 import type { EntryReader } from '../log/entry-batches.ts'
+import { EntryCache } from '../log/entry-cache.ts'
 import { ReferenceBuilder } from '../log/reference-builder.ts'
 import type { ScrubbedPlaces } from '../log/scrubber.ts'
 import type { SegmentStore } from '../log/segment-retention.ts'
@@ -46,6 +47,8 @@ import { Upkeep } from './upkeep.ts'
 
 /** Bytes that wait for the store before a log stops applying. */
 const BACKLOG_BYTES_MAX = 64 * 1024 * 1024
+/** What readers of segment logs keep of what they have read. */
+const ENTRY_CACHE_BYTES = 4 * 1024 * 1024
 
 export class EngineService implements EngineClient, ShareClient, Component {
   readonly name = 'engine'
@@ -65,6 +68,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
     this.#ports = ports
     this.#options = options
     const logger = ports.logger.scope('engine')
+    const entryCache = new EntryCache(ENTRY_CACHE_BYTES)
     const share = (storage: StorageType, budgetBytes: number, chunkBuilder: ChunkWriter): StripeShare => ({
       ports: { ...ports, logger },
       meta,
@@ -72,6 +76,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
       metrics: createStripeMetrics(ports.metrics, storage),
       budget: new TailBudget(budgetBytes, createEvictionCounter(ports.metrics, storage)),
       chunkBuilder,
+      entryCache,
       backlogBytesMax: BACKLOG_BYTES_MAX,
     })
     const shares = {
