@@ -3,12 +3,13 @@
 // Each of many seeds is run twice: as one node with MQTT clients, and as a cluster; a third of them as an engine by itself, too.
 // `--reference` puts the reference broker in the node's place. `--cluster` and `--engine` run these only, `--single` neither.
 // `--topologies` runs failures that last for ever, `--mutants` hunts planted bugs.
-import { inspect } from 'node:util'
-import { kindOf, runClusters, runTopologies } from './cluster/cluster-main.ts'
+import { runClusters, runTopologies } from './cluster/cluster-main.ts'
 import { runMetaClusters } from './cluster/meta/meta-main.ts'
 import { composeProduction } from './composition.ts'
 import { runEngines } from './engine/engine-main.ts'
+import { explain, kindOf, messageOf } from './failure.ts'
 import { huntMutants } from './mutants/mutant-hunt.ts'
+import { addReached, type Reached, reachedLine } from './reached.ts'
 import { composeReference } from './reference-broker.ts'
 import { type ComposeConfigured, Simulation, type SimulationResult } from './simulation.ts'
 
@@ -54,7 +55,7 @@ interface Totals {
   events: number
   virtualMs: number
   deliveries: number
-  readonly probes: Map<string, number>
+  readonly probes: Reached
 }
 
 async function main(): Promise<number> {
@@ -112,47 +113,30 @@ async function runSeed(seed: number, compose: ComposeConfigured, given: Argument
   } catch (error) {
     if (given.brief) process.stdout.write(`found ${seed} ${kindOf(error)}\n`)
     else if (given.hash) process.stdout.write(`seed ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
-    else await explain(seed, compose, given, error)
+    else
+      await explain(error, {
+        again: new Simulation({ seed, compose, recording: true, shares: !given.reference }),
+        name: `seed ${seed}`,
+        repeat: `--seed ${seed}${given.reference ? ' --reference' : ''}`,
+        tailLines: given.tailLines,
+        sameBy: messageOf,
+      })
     return undefined
   }
 }
-
-/** Runs the seed again, now with its trace: the same happens again, or the system is not deterministic. */
-async function explain(seed: number, compose: ComposeConfigured, { reference, tailLines }: Arguments, error: unknown): Promise<void> {
-  const again = new Simulation({ seed, compose, recording: true, shares: !reference })
-  const second: unknown = await again.run().then(
-    () => undefined,
-    (failure: unknown) => failure,
-  )
-  const lines = [
-    ...again.world.trace.tail().slice(-tailLines),
-    '--- log',
-    ...again.log.tail().slice(-tailLines),
-    '--- configuration',
-    inspect(again.configuration, { depth: null }),
-    `--- seed ${seed} failed after ${again.world.nowMs.toFixed(3)} virtual ms`,
-    inspect(error),
-    `repeat: node dist/test/sim/main.js --seed ${seed}${reference ? ' --reference' : ''}`,
-  ]
-  if (messageOf(second) !== messageOf(error)) lines.push(`NOT DETERMINISTIC: the second run gave ${messageOf(second)}`)
-  process.stderr.write(`${lines.join('\n')}\n`)
-}
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function add(totals: Totals, { events, virtualMs, deliveries, probes }: SimulationResult): void {
   totals.events += events
   totals.virtualMs += virtualMs
   totals.deliveries += deliveries
-  for (const [name, count] of probes) totals.probes.set(name, (totals.probes.get(name) ?? 0) + count)
+  addReached(totals.probes, probes)
 }
 
 function report(what: string, totals: Totals, startedMs: number): void {
   const seconds = (Date.now() - startedMs) / 1000
   const speed = `${Math.round(totals.events / seconds)} events/s, ${Math.round(totals.virtualMs / 1000 / seconds)} x real time`
-  const probes = [...totals.probes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => `${name} ${count}`)
   process.stdout.write(`${what}: ${totals.events} events, ${totals.deliveries} deliveries in ${seconds.toFixed(1)} s (${speed})\n`)
-  if (probes.length > 0) process.stdout.write(`  reached: ${probes.join(', ')}\n`)
+  process.stdout.write(reachedLine(totals.probes))
 }
 
 function readArguments(given: readonly string[]): Arguments | undefined {

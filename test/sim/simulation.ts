@@ -177,18 +177,8 @@ export class Simulation {
   }
 
   /** Whether something comes to hold in time. */
-  async #reaches(limitMs: number, holds: () => boolean): Promise<boolean> {
-    const { world } = this
-    const deadlineMs = world.nowMs + limitMs
-    let outcome: 'holds' | 'late' | undefined
-    const poll = (): void => {
-      if (holds()) outcome = 'holds'
-      else if (world.nowMs > deadlineMs) outcome = 'late'
-      else world.schedule('check', undefined, POLL_MS, poll)
-    }
-    world.schedule('check', undefined, 0, poll)
-    await world.run(() => outcome !== undefined)
-    return outcome === 'holds'
+  #reaches(limitMs: number, holds: () => boolean): Promise<boolean> {
+    return this.world.reaches(limitMs, POLL_MS, holds)
   }
 
   #unsettled(): string {

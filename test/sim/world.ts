@@ -130,6 +130,20 @@ export class World {
     }
   }
 
+  /** Runs until `holds`, which is asked every `pollMs`. False when that takes longer than `limitMs`. */
+  async reaches(limitMs: number, pollMs: number, holds: () => boolean): Promise<boolean> {
+    const deadlineMs = this.nowMs + limitMs
+    let outcome: 'holds' | 'late' | undefined
+    const poll = (): void => {
+      if (holds()) outcome = 'holds'
+      else if (this.nowMs > deadlineMs) outcome = 'late'
+      else this.schedule('check', undefined, pollMs, poll)
+    }
+    this.schedule('check', undefined, 0, poll)
+    await this.run(() => outcome !== undefined)
+    return outcome === 'holds'
+  }
+
   /** Runs for a virtual duration. */
   runFor(durationMs: number): Promise<void> {
     let over = false

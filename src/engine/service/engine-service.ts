@@ -242,7 +242,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
   // The promise is passed on as it is: another `await` in between could make `atEnd` untrue.
   read(request: ReadRequest): Promise<ReadResult> {
     const stripe = this.#table.get(request.log)
-    if (stripe === undefined) return Promise.resolve({ batches: [], next: request.from, atEnd: true, from: request.from })
+    if (stripe === undefined) return Promise.resolve(nothingFrom(request.from))
     const reading = stripe.machine.catchUp.read(request)
     this.#upkeep.watch(request, reading)
     return reading
@@ -250,7 +250,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
 
   readKey(request: KeyReadRequest): Promise<ReadResult> {
     const stripe = this.#table.get(request.log)
-    if (stripe === undefined) return Promise.resolve({ batches: [], next: request.from, atEnd: true, from: request.from })
+    if (stripe === undefined) return Promise.resolve(nothingFrom(request.from))
     const reading = stripe.machine.keyReads.read(request)
     this.#upkeep.watch({ log: request.log, from: request.from }, reading)
     return reading
@@ -371,3 +371,6 @@ function requireReady(stripes: readonly Stripe[]): void {
   const waiting = stripes.find((stripe) => !stripe.leading)
   if (waiting !== undefined) throw new PlatformError(ERROR_CODES.notReady, `log ${waiting.machine.log} has no leader yet; try again`)
 }
+
+/** Of a log that is gone. */
+const nothingFrom = (from: Position): ReadResult => ({ batches: [], next: from, atEnd: true, from })

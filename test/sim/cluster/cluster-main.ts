@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs seeds of the cluster simulation, and tells of a failure so that it can be repeated and made small.
 import { inspect } from 'node:util'
+import { explain, failureOf, kindOf, messageOf } from '../failure.ts'
+import { addReached, type Reached, reachedLine } from '../reached.ts'
 import { type ClusterOptions, type ClusterResult, ClusterSimulation } from './cluster-simulation.ts'
 import { kindsOf, minimized, type Reduction } from './minimize.ts'
 import { STORIES } from './stories.ts'
@@ -24,7 +26,7 @@ interface Totals {
   calls: number
   elections: number
   membershipChanges: number
-  readonly reached: Map<string, number>
+  readonly reached: Reached
   /** Of clusters of three: virtual time, and what it cost. */
   threeVirtualMs: number
   threeCpuMs: number
@@ -68,7 +70,7 @@ export async function runClusters(given: ClusterArguments): Promise<number> {
 export async function runTopologies({ from, count, brief }: ClusterArguments): Promise<number> {
   for (let seed = from; seed < from + count; seed++) {
     for (const part of [...TOPOLOGIES.map((topology) => ({ topology })), ...STORIES.map((story) => ({ story }))]) {
-      const failure = await failureOf({ seed, ...part })
+      const failure = await failureOf(new ClusterSimulation({ seed, ...part }))
       if (failure === undefined) continue
       const { name } = 'story' in part ? part.story : part.topology
       if (brief) process.stdout.write(`found ${seed} ${kindOf(failure)}\n`)
@@ -80,15 +82,6 @@ export async function runTopologies({ from, count, brief }: ClusterArguments): P
   return 0
 }
 
-export async function failureOf(options: ClusterOptions): Promise<unknown> {
-  try {
-    await new ClusterSimulation(options).run()
-    return undefined
-  } catch (error) {
-    return error
-  }
-}
-
 /** Undefined after a failure, which has been told. */
 async function runSeed(seed: number, given: ClusterArguments): Promise<ClusterResult | undefined> {
   const simulation = new ClusterSimulation({ seed })
@@ -97,51 +90,27 @@ async function runSeed(seed: number, given: ClusterArguments): Promise<ClusterRe
   } catch (error) {
     if (given.brief) process.stdout.write(`found ${seed} ${kindOf(error)}\n`)
     else if (given.hash) process.stdout.write(`cluster ${seed} hash ${simulation.hash()} failed: ${messageOf(error)}\n`)
-    else await explain(given.minimize ? await smallest(seed, error) : { seed }, given.tailLines, error)
+    else await tell(given.minimize ? await smallest(seed, error) : { seed }, given.tailLines, error)
     return undefined
   }
 }
 
+const tell = (options: ClusterOptions, tailLines: number, error: unknown): Promise<void> =>
+  explain(error, {
+    again: new ClusterSimulation({ ...options, recording: true }),
+    name: `cluster ${options.seed}`,
+    repeat: `--cluster --seed ${options.seed}${options.without === undefined ? '' : ' --minimize'}`,
+    tailLines,
+    sameBy: kindOf,
+  })
+
 /** The smallest run that fails in the same way. */
 async function smallest(seed: number, failure: unknown): Promise<ClusterOptions> {
   const { faults, workload } = new ClusterSimulation({ seed }).configuration
-  const isSame = async (reduction: Reduction): Promise<boolean> => kindOf(await failureOf({ seed, ...reduction })) === kindOf(failure)
+  const isSame = async (reduction: Reduction): Promise<boolean> =>
+    kindOf(await failureOf(new ClusterSimulation({ seed, ...reduction }))) === kindOf(failure)
   return { seed, ...(await minimized(kindsOf(faults), workload.durationMs, isSame)) }
 }
-
-async function explain(options: ClusterOptions, tailLines: number, error: unknown): Promise<void> {
-  const again = new ClusterSimulation({ ...options, recording: true })
-  const second: unknown = await again.run().then(
-    () => undefined,
-    (failure: unknown) => failure,
-  )
-  const lines = [
-    ...again.world.trace.tail().slice(-tailLines),
-    '--- log',
-    ...again.log.tail().slice(-tailLines),
-    '--- configuration',
-    inspect(again.configuration, { depth: null }),
-    `--- cluster ${options.seed} failed after ${again.world.nowMs.toFixed(3)} virtual ms`,
-    inspect(second ?? error),
-    `repeat: node dist/test/sim/main.js --cluster --seed ${options.seed}${options.without === undefined ? '' : ' --minimize'}`,
-  ]
-  if (kindOf(second) !== kindOf(error)) lines.push(`NOT DETERMINISTIC: the first run gave ${messageOf(error)}`)
-  process.stderr.write(`${lines.join('\n')}\n`)
-}
-
-/** Which checker found it: 'assertion' is one of the program itself. Else the beginning of the message. */
-export function kindOf(failure: unknown): string | undefined {
-  if (failure === undefined) return undefined
-  for (let cause: unknown = failure; cause instanceof Error; cause = cause.cause) {
-    if ('checker' in cause) return String(cause.checker)
-    if (cause.name === 'AssertionError') return `assertion: ${oneLine(cause.message)}`
-  }
-  return oneLine(messageOf(failure))
-}
-
-const oneLine = (text: string): string => text.replace(/\d+/g, 'n').replace(/\s+/g, ' ').slice(0, 60)
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 function add(totals: Totals, { events, virtualMs, calls, elections, membershipChanges, faults, probes }: ClusterResult): void {
   totals.runs++
@@ -150,19 +119,18 @@ function add(totals: Totals, { events, virtualMs, calls, elections, membershipCh
   totals.calls += calls
   totals.elections += elections
   totals.membershipChanges += membershipChanges
-  for (const [name, count] of [...faults, ...probes]) totals.reached.set(name, (totals.reached.get(name) ?? 0) + count)
+  addReached(totals.reached, [...faults, ...probes])
 }
 
 function report(what: string, totals: Totals, startedMs: number): void {
   const seconds = (Date.now() - startedMs) / 1000
   const speed = `${Math.round(totals.events / seconds)} events/s, ${Math.round(totals.virtualMs / 1000 / seconds)} x real time`
   const counts = `${totals.calls} calls, ${totals.elections} elections, ${totals.membershipChanges} changes of the membership`
-  const reached = [...totals.reached].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, count]) => `${name} ${count}`)
   process.stdout.write(`${what}: ${totals.events} events, ${counts} in ${seconds.toFixed(1)} s (${speed})\n`)
   // The time of the processor, unlike that of the clock, is the same on a busy machine.
   if (totals.threeCpuMs > 0)
     process.stdout.write(
       `  clusters of three: ${Math.round(totals.threeVirtualMs / totals.threeCpuMs)} virtual s in a second of processor time\n`,
     )
-  if (reached.length > 0) process.stdout.write(`  reached: ${reached.join(', ')}\n`)
+  process.stdout.write(reachedLine(totals.reached))
 }

@@ -24,14 +24,5 @@ export async function waitUntil(
   describe: () => string,
 ): Promise<void> {
   const limitMs = SERVED_MS_MIN + SERVED_ELECTIONS_MAX * electionMsOf(host)
-  const deadlineMs = world.nowMs + limitMs
-  let outcome: 'holds' | 'late' | undefined
-  const poll = (): void => {
-    if (holds()) outcome = 'holds'
-    else if (world.nowMs > deadlineMs) outcome = 'late'
-    else world.schedule('check', undefined, POLL_MS, poll)
-  }
-  world.schedule('check', undefined, 0, poll)
-  await world.run(() => outcome !== undefined)
-  if (outcome === 'late') throw new LivenessBroken(`not within ${limitMs} ms: ${what}\n  ${describe()}`)
+  if (!(await world.reaches(limitMs, POLL_MS, holds))) throw new LivenessBroken(`not within ${limitMs} ms: ${what}\n  ${describe()}`)
 }

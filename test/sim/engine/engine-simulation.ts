@@ -155,17 +155,7 @@ export class EngineSimulation {
   }
 
   async #until(what: string, holds: () => boolean): Promise<void> {
-    const { world } = this
-    const deadlineMs = world.nowMs + SETTLED_MS_MAX
-    let outcome: 'holds' | 'late' | undefined
-    const poll = (): void => {
-      if (holds()) outcome = 'holds'
-      else if (world.nowMs > deadlineMs) outcome = 'late'
-      else world.schedule('check', undefined, POLL_MS, poll)
-    }
-    world.schedule('check', undefined, 0, poll)
-    await world.run(() => outcome !== undefined)
-    if (outcome === 'late') throw new SimFailure(`not within ${SETTLED_MS_MAX} ms: ${what}`)
+    if (!(await this.world.reaches(SETTLED_MS_MAX, POLL_MS, holds))) throw new SimFailure(`not within ${SETTLED_MS_MAX} ms: ${what}`)
   }
 
   /** What the engine tells of itself, added up over the checks. */
