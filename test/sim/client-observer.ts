@@ -65,6 +65,12 @@ export interface ClientObserver {
   willSent(client: string, will: TestMessage, delaySeconds: number): void
   /** The connection with that will is known to stand. */
   willArmed(will: TestMessage): void
-  /** The connection ended: 'farewell' by DISCONNECT, which cancels the will if it arrives, 'lost' otherwise. */
-  willReleased(client: string, will: TestMessage, how: 'farewell' | 'lost'): void
+  /** The connection that carried the will ended. */
+  willReleased(client: string, will: TestMessage, how: ConnectionEnd): void
 }
+
+/**
+ * How a connection ended: 'farewell' by DISCONNECT, which cancels the will if it arrives; 'lost' without; 'unknown' by a DISCONNECT that the server need not
+ * have read, because MQTT 3.1.1 lets it refuse a PUBLISH before it only by closing the connection.
+ */
+export type ConnectionEnd = 'farewell' | 'lost' | 'unknown'

@@ -6,7 +6,7 @@ import { must } from '#base/assert'
 import { ClientAliases } from './client-aliases.ts'
 import { ClientConnection } from './client-connection.ts'
 import { ClientInbound } from './client-inbound.ts'
-import type { ClientObserver, Qos, ServerHistory, TestMessage } from './client-observer.ts'
+import type { ClientObserver, ConnectionEnd, Qos, ServerHistory, TestMessage } from './client-observer.ts'
 import { ClientOutbound, type OutboundOptions } from './client-outbound.ts'
 import type { SimNetwork } from './network.ts'
 import type { SimRandom } from './random.ts'
@@ -410,8 +410,12 @@ export class MqttClient {
       this.#serverSession = this.#sessionOutlives ? 'there' : 'none'
     }
     if (this.#serverSession !== 'there') this.#sessionEnded()
-    if (this.#will !== undefined)
-      this.#observer.willReleased(this.options.id, this.#will.message, state === 'leaving' ? 'farewell' : 'lost')
+    if (this.#will !== undefined) this.#observer.willReleased(this.options.id, this.#will.message, this.#howItEnded(state))
+  }
+
+  #howItEnded(state: ClientState): ConnectionEnd {
+    if (state !== 'leaving') return 'lost'
+    return this.options.version === 4 && this.#outbound.inFlight > 0 ? 'unknown' : 'farewell'
   }
 
   /** The session is over, or may be: nothing can be expected of it any more. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deadlines of connections, to the second: time to CONNECT, keep alive, time to drain. One timer for all; moving a deadline later costs
-// an assignment, because it is looked at again only when the old one comes round.
+// an assignment, because it is looked at again only when the old one comes round. Input that waits goes first (M7): a client that has spoken while the
+// process stood still has kept its deadline.
 import type { Clock, Timer } from '#base/port/clock'
 
 export interface Expiring {
@@ -17,6 +18,7 @@ export class DeadlineWheel {
   readonly #clock: Clock
   readonly #slots: Set<Expiring>[] = Array.from({ length: SLOTS }, () => new Set())
   #tick = 0
+  /** Runs until the deadlines of its tick have been looked at; undefined when nothing has to be watched. */
   #timer: Timer | undefined
   #size = 0
 
@@ -25,9 +27,10 @@ export class DeadlineWheel {
     this.#tick = Math.floor(clock.monotonic() / TICK_MS)
   }
 
-  /** Watches a deadline. A deadline that moves closer must be removed and added again.. */
+  /** Watches a deadline. A deadline that moves closer must be removed and added again. */
   add(item: Expiring): void {
-    if (this.#size++ === 0) {
+    this.#size++
+    if (this.#timer === undefined) {
       this.#tick = Math.floor(this.#clock.monotonic() / TICK_MS)
       this.#arm()
     }
@@ -45,6 +48,7 @@ export class DeadlineWheel {
 
   stop(): void {
     this.#timer?.cancel()
+    this.#timer = undefined
     for (const slot of this.#slots) slot.clear()
     this.#size = 0
   }
@@ -60,7 +64,9 @@ export class DeadlineWheel {
     this.#timer = this.#clock.after(TICK_MS, this.#onTick)
   }
 
-  readonly #onTick = (): void => {
+  readonly #onTick = (): void => this.#clock.endOfTurn(this.#onInputRead)
+
+  readonly #onInputRead = (): void => {
     const now = Math.floor(this.#clock.monotonic() / TICK_MS)
     // After a stall the wheel catches up, but goes round at most once.
     this.#tick = Math.max(this.#tick, now - SLOTS)
@@ -69,6 +75,7 @@ export class DeadlineWheel {
       this.#turn(this.#tick % SLOTS)
     }
     if (this.#size > 0) this.#arm()
+    else this.#timer = undefined
   }
 
   #turn(slot: number): void {

@@ -6,7 +6,7 @@
 //   in order         first arrivals of one publisher, topic and QoS, within a session; delayed ones have no order
 //   never            what was not sent, what was refused, the will of a client that said goodbye or is back in time, a will or a delayed message before its
 //                    time, a message after its lifetime, a lifetime longer than what is left of it
-import type { ClientObserver, DeliveredMessage, Qos, ServerHistory, TestMessage } from '../client-observer.ts'
+import type { ClientObserver, ConnectionEnd, DeliveredMessage, Qos, ServerHistory, TestMessage } from '../client-observer.ts'
 import { SimFailure } from '../world.ts'
 import { HistoryChecker } from './history-checker.ts'
 import { Lifetimes } from './lifetimes.ts'
@@ -153,7 +153,7 @@ export class DeliveryOracle implements ClientObserver {
     tracked.wanted = this.#subscriptions.effectiveFor(will.topic, will.qos)
   }
 
-  willReleased(client: string, will: TestMessage, how: 'farewell' | 'lost'): void {
+  willReleased(client: string, will: TestMessage, how: ConnectionEnd): void {
     if (this.#wills.released(client, will, how)) this.#settle(will, 'acknowledged')
   }
 

@@ -4,7 +4,7 @@
 // The server counts a delay from when it has seen the connection end, which is after the client sent CONNECT. So a client that is back before its delay has
 // passed since that CONNECT has cancelled the will, and no delivery can have come before. A client that is given a new session instead has ended
 // the earlier one, and its will is due whatever its delay [MQTT-3.1.2-8].
-import type { ServerHistory, TestMessage } from '../client-observer.ts'
+import type { ConnectionEnd, ServerHistory, TestMessage } from '../client-observer.ts'
 
 interface TrackedWill {
   readonly client: string
@@ -15,7 +15,7 @@ interface TrackedWill {
   readonly connects: number
   /** Which life of the server confirmed the connection; undefined when none is known to have. */
   armed: number | undefined
-  released: 'farewell' | 'lost' | undefined
+  released: ConnectionEnd | undefined
   cancelled: boolean
 }
 
@@ -59,11 +59,11 @@ export class WillChecker {
   }
 
   /** The connection is over. True when the will must be published now. */
-  released(client: string, message: TestMessage, how: 'farewell' | 'lost'): boolean {
+  released(client: string, message: TestMessage, how: ConnectionEnd): boolean {
     const will = this.#wills.get(message.payload)
     if (will === undefined) return false
     will.released = how
-    if (how === 'farewell' || will.armed === undefined) return false
+    if (how !== 'lost' || will.armed === undefined) return false
     if (will.delayMs > 0) this.#waiting.set(client, will)
     return will.delayMs === 0
   }

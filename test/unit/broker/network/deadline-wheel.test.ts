@@ -8,20 +8,26 @@ import { DeadlineWheel } from '../../../../src/broker/network/deadline-wheel.ts'
 class HandClock implements Clock {
   nowMs = 0
   #timers: { atMs: number; fire: () => void }[] = []
+  readonly #turnEnd: (() => void)[] = []
   monotonic = (): number => this.nowMs
   realtime = (): number => this.nowMs
-  endOfTurn(): void {
-    throw new Error('not used')
+  endOfTurn(fire: () => void): void {
+    this.#turnEnd.push(fire)
   }
   after(delayMs: number, fire: () => void): { cancel(): void } {
     const timer = { atMs: this.nowMs + delayMs, fire }
     this.#timers.push(timer)
     return { cancel: () => this.#timers.splice(this.#timers.indexOf(timer), 1) }
   }
-  /** Timers fire late when the loop was blocked: all at `atMs`. */
-  stallUntil(atMs: number): void {
+  get armed(): number {
+    return this.#timers.length
+  }
+  /** Timers fire late when the loop was blocked: all at `atMs`, and before the input that has come meanwhile. */
+  stallUntil(atMs: number, input = () => {}): void {
     this.nowMs = atMs
     for (const timer of this.#timers.splice(0)) timer.fire()
+    input()
+    for (const fire of this.#turnEnd.splice(0)) fire()
   }
   runUntil(atMs: number): void {
     while (this.nowMs < atMs) this.stallUntil(this.nowMs + 1000)
@@ -67,4 +73,34 @@ test('a removed deadline is not called, and a stall of the loop loses none', () 
   clock.runUntil(3_002_000)
   assert.equal(removed, 0)
   assert.equal(kept, 1)
+})
+
+test('M7: what has arrived during a stall of the loop is read before deadlines are looked at', () => {
+  const clock = new HandClock()
+  const wheel = new DeadlineWheel(clock)
+  const expired: string[] = []
+  const silent = { deadlineMs: 5000, onDeadline: () => expired.push('silent') }
+  const heard = { deadlineMs: 5000, onDeadline: () => expired.push('heard') }
+  const gone = { deadlineMs: 5000, onDeadline: () => expired.push('gone') }
+  for (const item of [silent, heard, gone]) wheel.add(item)
+  clock.stallUntil(9000, () => {
+    heard.deadlineMs = 14_000
+    wheel.remove(gone)
+  })
+  assert.deepEqual(expired, ['silent'])
+  clock.runUntil(16_000)
+  assert.deepEqual(expired, ['silent', 'heard'])
+})
+
+test('however often the last deadline goes and another comes, there is one timer, and none for nothing', () => {
+  const clock = new HandClock()
+  const wheel = new DeadlineWheel(clock)
+  for (let at = 0; at < 5; at++) {
+    const item = { deadlineMs: clock.nowMs + 10_000, onDeadline: () => {} }
+    wheel.add(item)
+    wheel.remove(item)
+  }
+  assert.equal(clock.armed, 1)
+  clock.runUntil(3000)
+  assert.equal(clock.armed, 0)
 })
