@@ -7,6 +7,7 @@ import type { Position, ReadRequest, ReadResult } from '#contract/client/engine-
 import type { RecordBatch } from '#contract/record/record-batch'
 import { FilterSet } from './filter-set.ts'
 import type { Chunk } from './key-layout.ts'
+import { RecentChunks } from './recent-chunks.ts'
 import { RecordSelection, type Wanted } from './record-selection.ts'
 import type { RemovedRecords } from './removed-records.ts'
 import type { StoredLog } from './stored-log.ts'
@@ -19,9 +20,13 @@ import type { TopicDictionary } from './topic-dictionary.ts'
 const TOPICS_MAX = 256
 /** So many matching topics in one chunk are read together with the chunks that follow, rather than each on its own. */
 const DENSE_TOPICS = 8
+/** Matching topics that are read each on its own, even where a chunk has not much else. */
+const SINGLE_TOPICS = 2
 /** Chunks, and topics in them, that one read looks at. */
 const CHUNKS_LOOKED_MAX = 512
 const CHUNK_TOPICS_LOOKED_MAX = 16_384
+/** Chunks that a read looks at first: a session takes about as much at a time. */
+const CHUNKS_FIRST = 4
 /** Chunks whose runs are fetched together at most, as long as their bytes are wanted. */
 const CHUNKS_FETCHED_MAX = 16
 /** Batches of the tail that one read looks at. */
@@ -73,6 +78,7 @@ export class CatchUp {
   readonly #plans: PlanCounters
   readonly #selection = new RecordSelection()
   readonly #everything = new FilterSet('all')
+  readonly #recent = new RecentChunks()
   readonly #planCounts: Record<ReadPlan, number> = { nothing: 0, topics: 0, chunks: 0, tail: 0 }
 
   constructor(log: ReadableLog, plans: PlanCounters) {
@@ -172,15 +178,16 @@ export class CatchUp {
     const stored = must(this.#log.stored, 'a log in memory has nothing before its tail')
     const to = this.#log.tail.first
     const topics = stored.dictionary.select(progress.filters, progress.at, TOPICS_MAX)
-    if (topics === undefined) return await this.#readChunks(progress, to)
+    if (topics === undefined) return await this.#readChunks(progress, to, false)
     if (topics.length === 0) {
       this.#chose('nothing')
       progress.at = to
       return
     }
-    const chunk = await stored.log.chunkAt(progress.at)
+    const chunk = this.#recent.at(progress.at) ?? (await stored.log.chunkAt(progress.at))
+    if (chunk !== undefined) this.#recent.add(chunk)
     if (isDense(topics, chunk)) {
-      await this.#readChunks(progress, to)
+      await this.#readChunks(progress, to, true)
       return
     }
     this.#chose('topics')
@@ -199,15 +206,16 @@ export class CatchUp {
     progress.at = to
   }
 
-  /** Goes through the chunks, and reads those that have a matching topic. */
-  async #readChunks(progress: Progress, to: Position): Promise<void> {
+  /** Goes through the chunks, and reads those that have a matching topic. `whileDense`: not past a stretch of which most chunks have none. */
+  async #readChunks(progress: Progress, to: Position, whileDense: boolean): Promise<void> {
     const stored = must(this.#log.stored, 'a log in memory has no chunks')
     this.#chose('chunks')
     const wanted: Wanted = { filters: progress.filters, from: progress.at, to }
-    let from = await stored.log.chunkBaseAt(progress.at)
+    let from = this.#recent.at(progress.at)?.base ?? (await stored.log.chunkBaseAt(progress.at))
     let topicsLooked = 0
-    for (let looked = 0, limit = CHUNKS_FETCHED_MAX; ; limit = Math.min(2 * limit, CHUNKS_LOOKED_MAX - looked)) {
+    for (let looked = 0, limit = CHUNKS_FIRST; ; limit = Math.min(2 * limit, CHUNKS_LOOKED_MAX - looked)) {
       const chunks = await stored.log.chunks(from, to, limit)
+      let wantedChunks = 0
       for (let at = 0; at < chunks.length; ) {
         const group: Chunk[] = []
         const topicIds = new Set<number>()
@@ -217,6 +225,7 @@ export class CatchUp {
           const chunk = chunks[at++] as Chunk
           const wantedIds = chunk.topicIds.filter((id) => this.#isWanted(progress.filters, id))
           for (const id of wantedIds) topicIds.add(id)
+          if (wantedIds.length > 0) wantedChunks++
           group.push(chunk)
           topicsLooked += chunk.topicIds.length
           bytes += (chunk.bytes * wantedIds.length) / chunk.topicIds.length
@@ -224,8 +233,12 @@ export class CatchUp {
         }
         this.#takeChunks(progress, wanted, group, await this.#setsOf(group, topicIds))
         if (!progress.full && topicsLooked >= CHUNK_TOPICS_LOOKED_MAX) progress.full = progress.at < to
-        if (progress.full) return
+        if (progress.full) {
+          this.#stoppedIn(chunks, progress.at)
+          return
+        }
       }
+      if (whileDense && 2 * wantedChunks < chunks.length) return
       looked += chunks.length
       if (chunks.length < limit) break
       if (looked >= CHUNKS_LOOKED_MAX) {
@@ -235,6 +248,14 @@ export class CatchUp {
       from = (chunks.at(-1) as Chunk).end
     }
     progress.at = to
+  }
+
+  /** The reader goes on behind what it has, or, when it could not use all of that, before. */
+  #stoppedIn(chunks: readonly Chunk[], position: Position): void {
+    for (const chunk of chunks) {
+      if (chunk.base > position) return
+      if (chunk.end >= position) this.#recent.add(chunk)
+    }
   }
 
   /** Takes what was read chunk by chunk until the bytes are used up. */
@@ -290,11 +311,11 @@ function bytesLeft({ bytes, bytesMax, records, recordsMax }: Progress): number {
   return records === 0 || recordsMax === Number.POSITIVE_INFINITY ? left : Math.min(left, ((recordsMax - records) * bytes) / records)
 }
 
-/** Whether a chunk has so many of the topics that its neighbours are likely to have them too. */
+/** Whether a chunk has so many of the topics, or so little else, that its neighbours are likely to be wanted too. */
 function isDense(topics: readonly Topic[], chunk: Chunk | undefined): boolean {
-  if (chunk === undefined || topics.length <= DENSE_TOPICS) return false
+  if (chunk === undefined || topics.length <= SINGLE_TOPICS) return false
   const ids = new Set(chunk.topicIds)
   let count = 0
-  for (const topic of topics) if (ids.has(topic.id) && ++count > DENSE_TOPICS) return true
-  return false
+  for (const topic of topics) if (ids.has(topic.id)) count++
+  return count > DENSE_TOPICS || 2 * count >= ids.size
 }

@@ -2,19 +2,18 @@
 // The state of one session while its client is connected, and the rules by which messages reach the client. What each packet of the
 // client does to it is in the file named after the packet.
 
-import { matches } from '#base/topic-filter'
 import type { AppendOutcome, LogId, Position } from '#contract/client/engine-client'
 import type { RetainedValue } from '#contract/client/meta-client'
 import { ATTRIBUTE, type RecordBatch, type RecordCursor } from '#contract/record/record-batch'
 import type { Cursor, Session, Subscription } from '#contract/record/session'
-import { beginIn, type ConcernedLogs } from '../../message/concerned-logs.ts'
+import type { ConcernedLogs } from '../../message/concerned-logs.ts'
 import { Consumer, type Outlet } from '../../message/consumer.ts'
 import type { CursorSource, UnsavedCursors } from '../../message/cursor-saver.ts'
 import { DELAYED_LOG } from '../../message/delayed.ts'
 import type { OfflineLimits, OfflineReason } from '../../message/offline.ts'
 import type { PublishOwner } from '../../message/publish.ts'
 import type { RetainedFeed, RetainedOutlet } from '../../message/retained-feed.ts'
-import { type Claim, mergeClaims, type Subscriber, type Target } from '../../message/subscription-table.ts'
+import type { Claim, Subscriber, Target } from '../../message/subscription-table.ts'
 import { DeliverySample } from '../../metric/delivery-sample.ts'
 import { PACKET, REASON } from '../../protocol/mqtt/index.ts'
 import type { Access } from '../../security/access.ts'
@@ -32,6 +31,7 @@ import { SessionCursors } from './session-cursors.ts'
 import { SessionFeeds } from './session-feeds.ts'
 import type { RegisteredSession } from './session-registry.ts'
 import { SessionReplays } from './session-replays.ts'
+import { SessionSubscriptions } from './session-subscriptions.ts'
 import { SharedSubscriptions } from './shared-subscriptions.ts'
 
 const READ_BYTES_MIN = 4 * 1024
@@ -49,7 +49,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   readonly inbound = new InboundWindow()
   readonly releases = new InboundReleases()
   readonly outbound: OutboundWindow
-  readonly subscriptions = new Map<string, Subscription>()
+  readonly subscriptions: SessionSubscriptions = new SessionSubscriptions(this)
   readonly shared: SharedSubscriptions = new SharedSubscriptions(this)
   readonly replays = new SessionReplays(this)
   readonly consumer: Consumer
@@ -251,12 +251,7 @@ export class SessionCore implements Subscriber, Outlet, ResendOutlet, RetainedOu
   }
 
   claim(topic: string, log: LogId, position: Position): Target | undefined {
-    const mine: Subscription[] = []
-    for (const subscription of this.subscriptions.values()) {
-      if (!matches(subscription.filter, topic)) continue
-      if (beginIn(subscription.since, log) <= position) mine.push(subscription)
-    }
-    return mine.length === 0 ? undefined : mergeClaims(this, mine)
+    return this.subscriptions.claim(topic, log, position)
   }
 
   appetiteBytes(): number {

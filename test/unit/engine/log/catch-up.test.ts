@@ -129,6 +129,26 @@ for (const { storage, log: LOG } of STORED_LOGS) {
       }
     })
 
+    test('D6: several topics are read chunk by chunk where they are most of the log, and no further', async () => {
+      const node = await EngineNode.start({ tailBytes: 0 })
+      const writeChunk = async (topic: string): Promise<void> => {
+        await node.write(LOG, [{ topic }])
+        await node.flush()
+      }
+      for (let round = 0; round < 40; round++) await writeChunk(`busy/${round % 10}`)
+      for (let round = 0; round < 300; round++) await writeChunk(`noise/${round % 10}`)
+      await writeChunk('busy/3')
+      node.kv.pairsRead = 0
+      const result = await node.engine.read({ log: LOG, from: 0, filters: ['busy/+'], bytesMax: 1 << 20 })
+      assert.deepEqual(
+        recordsOf(result.batches).map(({ position }) => position),
+        [...Array.from({ length: 40 }, (_, at) => at), 340],
+      )
+      const plans = (plan: string): number => node.counters.get(`robustmq_engine_read_plans_total ${storage} ${plan}`) ?? 0
+      assert.deepEqual([plans('chunks') > 0, plans('topics') > 0, result.atEnd], [true, true, true])
+      assert.ok(node.kv.pairsRead < 250, `${node.kv.pairsRead} pairs read`)
+    })
+
     test('D6: a topic without records after the cursor costs nothing', async () => {
       const node = await EngineNode.start({ tailBytes: 0 })
       await node.write(LOG, [{ topic: 'a' }])
