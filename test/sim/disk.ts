@@ -54,6 +54,7 @@ export class SimDisk implements Disk {
   #media: Media = { directories: new Set(['']), names: new Map(), durable: new Map(), pending: [] }
   readonly #options: SimDiskOptions
   readonly #faults = new Map<DiskOperation, number>()
+  #faultStruck = false
   #dead = false
   #capacityBytes: number
 
@@ -152,11 +153,10 @@ export class SimDisk implements Disk {
 
   // What the test does to it.
 
-  /** Takes back injected faults. Whether there were any that had not struck yet. */
+  /** Takes back injected faults. False when one has struck this process. */
   heal(): boolean {
-    const left = [...this.#faults.values()].some((count) => count > 0)
     this.#faults.clear()
-    return left
+    return !this.#faultStruck
   }
 
   /** Ends the process: its calls never settle. What it wrote is in the page cache of the disk that is returned. */
@@ -277,6 +277,7 @@ export class SimDisk implements Disk {
     const left = this.#faults.get(operation) ?? 0
     if (left === 0) return
     this.#faults.set(operation, left - 1)
+    this.#faultStruck = true
     throw new PlatformError(ERROR_CODES.diskFailed, `simulated failure of ${operation}`)
   }
 

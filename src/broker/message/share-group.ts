@@ -104,6 +104,10 @@ export class ShareGroup implements ShareSink, CursorSource {
     if (record === undefined) this.#services.saver.forget(this)
   }
 
+  get reader(): string {
+    return this.shared.name
+  }
+
   get memberCount(): number {
     return this.#seats.length + this.#away.size
   }

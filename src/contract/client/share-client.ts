@@ -14,6 +14,8 @@ export interface ShareProgress {
 
 /** The broker's side. Called synchronously; must not keep `cursor`. */
 export interface ShareSink {
+  /** How the group is called where it is told that it is held up. */
+  readonly reader?: string
   /**
    * Hands out a record, in order of position for each log. False for want of room: then it comes again after `resume`, and so does what
    * follows in its log. Records of QoS 0 are offered once, as they come, and cannot be finished or handed back.

@@ -66,12 +66,16 @@ export class SharedConsumer implements ShareConsumer {
     this.#follow(source, new ShareCursor(source.end, [], true))
   }
 
-  /** The log was removed, and what the group had of it is gone. */
+  /** The log was removed. What the group has not had of it is gone; what is with somebody may be finished, to no effect. */
   exclude(log: LogId): void {
     const follower = this.#followers.get(log)
     if (follower === undefined) return
+    const { source, cursor } = follower
+    const next = this.#nextOf(follower)
     follower.gone = true
     this.#followers.delete(log)
+    for (const position of cursor.returned(Number.POSITIVE_INFINITY)) this.#sink.missed(log, position, position + 1)
+    if (next < source.end) this.#sink.missed(log, next, source.end)
   }
 
   #follow(source: ShareLog, cursor: ShareCursor): void {
@@ -201,7 +205,12 @@ export class SharedConsumer implements ShareConsumer {
     const { source, cursor } = follower
     const { next: from } = cursor
     const { log } = source
-    const result = await source.catchUp.read({ from, filters: this.#filters, bytesMax: this.#sink.appetiteBytes() })
+    const result = await source.catchUp.read({
+      from,
+      filters: this.#filters,
+      bytesMax: this.#sink.appetiteBytes(),
+      reader: this.#sink.reader,
+    })
     if (this.#isOver(follower)) return false
     if (result.from > from) this.#sink.missed(log, from, result.from)
     const record = this.#record

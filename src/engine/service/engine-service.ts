@@ -23,6 +23,7 @@ import type {
 } from '#contract/client/engine-client'
 import type { ShareClient, ShareConsumer, ShareProgress, ShareSink } from '#contract/client/share-client'
 import type { RecordBatch } from '#contract/record/record-batch'
+import type { ShareLog } from '../interest/share-consumer.ts'
 import { TailFeed } from '../interest/tail-feed.ts'
 import type { Proposer } from '../log/append.ts'
 import { ChunkBuilder, type ChunkWriter } from '../log/chunk-builder.ts'
@@ -235,22 +236,19 @@ export class EngineService implements EngineClient, ShareClient, Component {
   }
 
   async openShare(filter: string, sink: ShareSink, progress: readonly ShareProgress[]): Promise<ShareConsumer> {
-    const logs = this.#concerned(filter).map(({ machine }) => machine)
+    const logs = this.#concerned(filter).map(({ machine }) => this.#shareLog(machine))
     return this.#feed.shares.open(filter, sink, logs, progress)
   }
 
   // The promise is passed on as it is: another `await` in between could make `atEnd` untrue.
   read(request: ReadRequest): Promise<ReadResult> {
     const stripe = this.#table.get(request.log)
-    if (stripe === undefined) return Promise.resolve(nothingFrom(request.from))
-    const reading = stripe.machine.catchUp.read(request)
-    this.#upkeep.watch(request, reading)
-    return reading
+    return stripe === undefined ? Promise.resolve(this.#nothingOf(request)) : this.#read(stripe.machine, request)
   }
 
   readKey(request: KeyReadRequest): Promise<ReadResult> {
     const stripe = this.#table.get(request.log)
-    if (stripe === undefined) return Promise.resolve(nothingFrom(request.from))
+    if (stripe === undefined) return Promise.resolve(this.#nothingOf(request))
     const reading = stripe.machine.keyReads.read(request)
     this.#upkeep.watch({ log: request.log, from: request.from }, reading)
     return reading
@@ -281,8 +279,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
   }
 
   extent(log: LogId): { readonly first: Position; readonly end: Position } {
-    const { first, end } = this.#table.get(log)?.machine ?? NOTHING
-    return { first, end }
+    return this.#table.extent(log)
   }
 
   async retainedUpTo(log: LogId, position: Position): Promise<void> {
@@ -295,6 +292,29 @@ export class EngineService implements EngineClient, ShareClient, Component {
         else reject(new PlatformError(ERROR_CODES.stopping, `log ${log} is given up before its retained values were written`))
       }),
     )
+  }
+
+  /** Damage that the reader meets is examined, and the reader is known to be held up by it. */
+  #read({ log, catchUp }: StripeMachine, request: Omit<ReadRequest, 'log'>): Promise<ReadResult> {
+    const reading = catchUp.read(request)
+    this.#upkeep.watch({ ...request, log }, reading)
+    return reading
+  }
+
+  /** Of a log that is gone: readers that had not read all of it are told. */
+  #nothingOf({ log, from: asked }: Pick<ReadRequest, 'log' | 'from'>): ReadResult {
+    const from = Math.max(asked, this.#table.extent(log).end)
+    return { batches: [], next: from, atEnd: true, from }
+  }
+
+  #shareLog(machine: StripeMachine): ShareLog {
+    return {
+      log: machine.log,
+      get end() {
+        return machine.end
+      },
+      catchUp: { read: (request) => this.#read(machine, request), fetch: (positions) => machine.catchUp.fetch(positions) },
+    }
   }
 
   /** All logs but those that are being created, in which there is nothing. */
@@ -316,7 +336,7 @@ export class EngineService implements EngineClient, ShareClient, Component {
       create,
       opened: ({ machine }, topic, segments) => {
         this.#upkeep.add(machine, this.#retention.add(machine, topic, segments))
-        this.#feed.shares.include(machine, topic)
+        this.#feed.shares.include(this.#shareLog(machine), topic)
       },
       closed: async ({ machine }) => {
         this.#feed.shares.exclude(machine.log)
@@ -363,14 +383,8 @@ export class EngineService implements EngineClient, ShareClient, Component {
 
 const NO_PLACES: ScrubbedPlaces = { files: async () => ({ damaged: [], verified: new Map() }), ranges: [] }
 
-/** Of a log that is gone. */
-const NOTHING = { first: 0, end: 0 } as const
-
 /** Before a log is led here, its end and its sequences may be out of date (L12). */
 function requireReady(stripes: readonly Stripe[]): void {
   const waiting = stripes.find((stripe) => !stripe.leading)
   if (waiting !== undefined) throw new PlatformError(ERROR_CODES.notReady, `log ${waiting.machine.log} has no leader yet; try again`)
 }
-
-/** Of a log that is gone. */
-const nothingFrom = (from: Position): ReadResult => ({ batches: [], next: from, atEnd: true, from })

@@ -3,7 +3,7 @@
 import { assert, must } from '#base/assert'
 import { crc32c } from '#base/crc32c'
 import { hasWildcard, matches } from '#base/topic-filter'
-import type { LogDescription, LogId, StorageType } from '#contract/client/engine-client'
+import type { LogDescription, LogId, Position, StorageType } from '#contract/client/engine-client'
 import type { Stripe } from '../log/stripe.ts'
 
 /** Stripes are numbered type by type in this order, which is never changed: sessions keep the numbers. */
@@ -12,6 +12,8 @@ export const STORAGE_TYPES = ['rocksdb', 'memory', 'segment'] as const satisfies
 /** Topics are hashed with their tenant. */
 const TENANT_PREFIX = 'default/'
 const TOPIC_BYTES_MAX = 0xffff
+/** Logs that are gone of which the end is remembered: the last ones. After a restart, or that many later, their readers are not told that they lack something. */
+const GONE_MAX = 65_536
 
 interface Place {
   readonly stripe: Stripe
@@ -22,6 +24,8 @@ export class LogTable {
   readonly #stripeCount: number
   /** By id. */
   readonly #places = new Map<LogId, Place>()
+  /** Where the logs ended that are gone. */
+  readonly #gone = new Map<LogId, Position>()
   readonly #byTopic: Readonly<Record<StorageType, Map<string, Place>>> = { rocksdb: new Map(), memory: new Map(), segment: new Map() }
   /** A topic with its tenant, to be hashed. */
   readonly #hashed = Buffer.alloc(TENANT_PREFIX.length + TOPIC_BYTES_MAX)
@@ -68,6 +72,14 @@ export class LogTable {
     return this.#places.get(log)?.description
   }
 
+  /** What there is of a log: nothing before its end, when it is gone. */
+  extent(log: LogId): { readonly first: Position; readonly end: Position } {
+    const machine = this.get(log)?.machine
+    if (machine !== undefined) return { first: machine.first, end: machine.end }
+    const end = this.#gone.get(log) ?? 0
+    return { first: end, end }
+  }
+
   /** The stripe for a topic: always the same. */
   sharedOf(storage: StorageType, topic: string): Stripe {
     const end = TENANT_PREFIX.length + this.#hashed.write(topic, TENANT_PREFIX.length)
@@ -102,8 +114,18 @@ export class LogTable {
   remove(log: LogId): void {
     const { storage, topic } = must(this.describe(log), 'only a log that is there is removed')
     this.#byTopic[storage].delete(must(topic, 'stripes are there for good'))
+    this.#remember(log)
     this.#places.delete(log)
     this.#changed()
+  }
+
+  #remember(log: LogId): void {
+    const { end } = this.extent(log)
+    if (end > 0) this.#gone.set(log, end)
+    for (const oldest of this.#gone.keys()) {
+      if (this.#gone.size <= GONE_MAX) return
+      this.#gone.delete(oldest)
+    }
   }
 
   #mayHold(log: LogId, filter: string): boolean {

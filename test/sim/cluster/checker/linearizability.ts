@@ -9,6 +9,8 @@ export interface Model<State, Input, Output> {
   /** The state after the call, or undefined when it cannot give that output in this state. An output of undefined is one that nobody saw. */
   step(state: State, input: Input, output: Output | undefined): State | undefined
   keyOf(state: State): string
+  /** Whether a call that gave this output changed nothing, whatever the state was. Where not given, no call is known for that. */
+  isRead?(input: Input, output: Output): boolean
 }
 
 export interface Operation<Input, Output> {
@@ -24,6 +26,13 @@ export interface Operation<Input, Output> {
 export type Verdict = 'linearizable' | 'not linearizable' | 'unknown'
 
 const STEPS_MAX = 2_000_000
+
+interface Lifted<State> {
+  readonly call: Node
+  readonly state: State
+  /** A read that fits may come first: whatever order there is with it later, there is one with it here. Nothing else need be tried in its place. */
+  readonly isRead: boolean
+}
 
 interface Node {
   readonly id: number
@@ -42,7 +51,7 @@ export function checkLinearizable<State, Input, Output>(
   const head = listOf(operations)
   const linearised = new Uint32Array((operations.length + 31) >> 5)
   const seen = new Set<string>()
-  const lifted: { readonly call: Node; readonly state: State }[] = []
+  const lifted: Lifted<State>[] = []
   let state = model.initial
   let entry = head.next
   for (let steps = 0; head.next !== undefined; steps++) {
@@ -51,7 +60,7 @@ export function checkLinearizable<State, Input, Output>(
       const { input, output } = operations[entry.id] as Operation<Input, Output>
       const after = model.step(state, input, output)
       if (after !== undefined && isNew(linearised, entry.id, model.keyOf(after), seen)) {
-        lifted.push({ call: entry, state })
+        lifted.push({ call: entry, state, isRead: output !== undefined && model.isRead?.(input, output) === true })
         state = after
         setBit(linearised, entry.id)
         lift(entry)
@@ -59,11 +68,14 @@ export function checkLinearizable<State, Input, Output>(
       } else entry = entry.next
     } else {
       // A return whose call is not linearised: of what was lifted last, try something else.
-      const last = lifted.pop()
-      if (last === undefined) return 'not linearizable'
+      let last: Lifted<State> | undefined
+      do {
+        last = lifted.pop()
+        if (last === undefined) return 'not linearizable'
+        clearBit(linearised, last.call.id)
+        unlift(last.call)
+      } while (last.isRead)
       state = last.state
-      clearBit(linearised, last.call.id)
-      unlift(last.call)
       entry = last.call.next
     }
   }

@@ -21,6 +21,7 @@ export const registerModel: Model<Registers, RegisterCall, RegisterReply> = {
     for (const [key, value] of expected) if ((state.get(key) ?? 0) !== value) return state
     return set.size === 0 ? state : new Map([...state, ...set])
   },
+  isRead: ({ expected, set }, reply) => set.size === 0 || [...expected].some(([key, value]) => (reply.get(key) ?? value) !== value),
   keyOf: (state) =>
     [...state]
       .map(([key, value]) => `${key}=${value}`)

@@ -2,8 +2,9 @@
 // A session that is owed a damaged record waits for it until an operator gives up exactly that record.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { ShareSink } from '#contract/client/share-client'
 import { damageEntry, damageRecordsOf, damageReference } from '../damaged-records.ts'
-import { batchOf, EngineNode, recordsOf, STORED_LOGS } from '../engine-node.ts'
+import { batchOf, EngineNode, recordsOf, STORED_LOGS, settled } from '../engine-node.ts'
 
 const SEGMENT_LOG = 2
 
@@ -51,10 +52,26 @@ for (const { storage, log } of STORED_LOGS) {
       const readAs = (reader: string, filter: string) => node.engine.read({ log, from: 0, filters: [filter], bytesMax: 1000, reader })
       for (const reader of ['phone', 'desk']) await assert.rejects(readAs(reader, 'b'), { name: 'PlatformError' })
       await readAs('tablet', 'c')
+      const failures: unknown[] = []
+      const sink: ShareSink = {
+        reader: '$share/staff/+',
+        offer: (_log, batch) => !batch.topics.includes('c'),
+        appetiteBytes: () => 1,
+        missed: () => {},
+        failed: (error) => void failures.push(error),
+      }
+      const group = await node.engine.openShare('+', sink, [{ log, next: 0, open: [] }])
+      group.resume()
+      await settled()
       await node.clock.pass(0)
+      assert.equal(failures.length, 1)
       assert.deepEqual(
         node.engine.storage()[log]?.blocked.map(({ reader, position }) => ({ reader, position })),
-        ['phone', 'desk'].map((reader) => ({ reader, position: 0 })),
+        [
+          { reader: 'phone', position: 0 },
+          { reader: 'desk', position: 0 },
+          { reader: '$share/staff/+', position: 1 },
+        ],
       )
       assert.ok(node.engine.warnings().some((text) => text.includes(`phone (log ${log} from 0)`)))
       await node.engine.removeDamaged(log, 1, 2)

@@ -213,21 +213,42 @@ describe('readers and subscribers', () => {
     consumer.handBack(log, [1])
   })
 
-  test('a log that is being created, or is gone, is read as an empty one', async () => {
+  test('Q20: a shared group is told of what it has not had of a log that is removed, and of what has come back to it', async () => {
+    const node = await EngineNode.start()
+    const missed: string[] = []
+    let room = 2
+    const sink = {
+      offer: () => room-- > 0,
+      appetiteBytes: () => 1000,
+      missed: (log: LogId, from: number, to: number) => void missed.push(`${log}: ${from} to ${to}`),
+      failed: (error: unknown) => assert.fail(String(error)),
+    }
+    const consumer = await node.engine.openShare('a', sink, [])
+    const log = node.engine.logOf('rocksdb', 'a', 'independent')
+    await settled()
+    await node.write(log, [sample('a', '1'), sample('a', '2'), sample('a', '3'), sample('a', '4')])
+    consumer.handBack(log, [1])
+    await settled()
+    assert.equal(await node.engine.removeTopic('rocksdb', 'a'), true)
+    assert.deepEqual(missed, [`${log}: 1 to 2`, `${log}: 2 to 4`])
+  })
+
+  test('a log that is being created, or is gone, is read as an empty one; of one that is gone its readers are told where it ended', async () => {
     const { node, log } = await withLog('rocksdb')
-    await node.write(log, [sample('a', '1')])
+    await node.write(log, [sample('a', '1'), sample('a', '2')])
     assert.equal(await node.engine.removeTopic('rocksdb', 'a'), true)
     node.meta.catalogue.hold()
     const creating = node.engine.logOf('rocksdb', 'b', 'independent')
-    for (const id of [log, creating]) {
-      assert.deepEqual(await node.engine.read({ log: id, from: 0, filters: ['#'], bytesMax: 10 }), {
-        batches: [],
-        next: 0,
-        atEnd: true,
-        from: 0,
-      })
+    for (const [id, end] of [
+      [log, 2],
+      [creating, 0],
+    ] as const) {
+      const request = { log: id, from: 0, filters: ['#'], bytesMax: 10 }
+      const nothing = { batches: [], next: end, atEnd: true, from: end }
+      assert.deepEqual(await node.engine.read(request), nothing)
+      assert.deepEqual(await node.engine.readKey({ log: id, from: 0, topic: 'a', key: Buffer.from('k'), bytesMax: 10 }), nothing)
       assert.deepEqual(await node.engine.fetch(id, [0]), [])
-      assert.deepEqual(node.engine.extent(id), { first: 0, end: 0 })
+      assert.deepEqual(node.engine.extent(id), { first: end, end })
       assert.equal(await node.engine.positionAt(id, 0), 0)
       await node.engine.retainedUpTo(id, 1)
       assert.equal(await node.engine.release(1, 1, id), false)
