@@ -50,7 +50,7 @@ export class ClusterChange {
 
   /** Resolves with what there is to say at the end. */
   async add(node: NodeId, address: string): Promise<string> {
-    const { groups, members } = await this.#look.look()
+    const { groups, members } = await this.#lookAtLeaders()
     const isKnown = groups.some((group) => isMember(group, node))
     const before = members.find((member) => member.node === node)
     if (!isKnown && (before?.programVersion ?? 0) > 0)
@@ -77,7 +77,7 @@ export class ClusterChange {
   }
 
   async promote(node: NodeId): Promise<string> {
-    const before = await this.#look.look()
+    const before = await this.#lookAtLeaders()
     const missing = before.groups.filter((group) => !isMember(group, node))
     if (missing.length > 0) throw refused(`node ${node} is not in ${inWords(missing)}: first, robustmq ctl cluster add ${node} HOST:PORT`)
     const targets = new Map(before.groups.map(({ group, commit }) => [group, commit]))
@@ -97,7 +97,7 @@ export class ClusterChange {
   }
 
   async remove(node: NodeId): Promise<string> {
-    const before = await this.#look.look()
+    const before = await this.#lookAtLeaders()
     const isStored = before.members.some((member) => member.node === node && member.address !== '')
     if (!isStored && !before.groups.some((group) => isMember(group, node))) return `node ${node} is no member: there is nothing to do`
     await this.#inGroups(
@@ -124,7 +124,7 @@ export class ClusterChange {
   }
 
   async transfer(node: NodeId, only: number | undefined): Promise<string> {
-    const { groups } = await this.#look.look()
+    const { groups } = await this.#lookAtLeaders()
     const wanted = groups.filter(({ group }) => only === undefined || group === only)
     if (wanted.length === 0) throw refused(`there is no group ${only}; robustmq ctl cluster status lists those there are`)
     const foreign = wanted.filter(({ voters }) => !voters.includes(node))
@@ -139,14 +139,22 @@ export class ClusterChange {
     return only === undefined ? `node ${node} leads all groups` : `node ${node} leads group ${only}`
   }
 
-  /** Takes the step for the groups that `left` gives, again and again until it gives none. */
+  /** What every group has for members is known from its leader: what is concluded from that is so. */
+  #lookAtLeaders(): Promise<ClusterPicture> {
+    return this.#inGroups(
+      () => [],
+      async () => ({ done: '' }),
+    )
+  }
+
+  /** Takes the step for the groups that `left` gives, again and again until it gives none, and all leaders have been heard. */
   async #inGroups(left: (picture: ClusterPicture) => readonly GroupPicture[], step: Step): Promise<ClusterPicture> {
     let waited = ''
     for (;;) {
       const picture = await this.#look.look()
       const groups = left(picture)
-      if (groups.length === 0) return picture
-      const reasons: string[] = []
+      const reasons = unheard(picture, groups)
+      if (groups.length === 0 && reasons.length === 0) return picture
       for (const group of groups) {
         const reason = await this.#tryStep(step, group, picture)
         if (reason !== undefined) reasons.push(`group ${group.group}: ${reason}`)
@@ -220,6 +228,15 @@ export class ClusterChange {
   #pause(): Promise<void> {
     return new Promise((resolve) => this.#clock.after(PAUSE_MS, resolve))
   }
+}
+
+/** Why nothing is certain of groups in which there seems to be nothing left to do. */
+function unheard({ groups }: ClusterPicture, left: readonly GroupPicture[]): string[] {
+  if (groups.length === 0) return ['the nodes that answer know no group yet']
+  const silent = groups.filter((group) => !group.isSaidByLeader && !left.includes(group))
+  return silent.map(
+    ({ group, leader }) => `group ${group}: ${leader === 0 ? 'it has no leader' : `node ${leader}, its leader, has not answered`}`,
+  )
 }
 
 const inWords = (groups: readonly GroupPicture[]): string =>

@@ -31,6 +31,8 @@ export interface GroupPicture {
   readonly commit: number
   readonly voters: readonly NodeId[]
   readonly learners: readonly NodeId[]
+  /** As its leader says. Other nodes may be behind, and one that has just started knows no members at all. */
+  readonly isSaidByLeader: boolean
 }
 
 export interface ClusterPicture {
@@ -131,7 +133,9 @@ function groupsOf(answers: ReadonlyMap<NodeId, Answer>): readonly GroupPicture[]
   }
   return [...best.values()]
     .sort((a, b) => a.group - b.group)
-    .map(({ group, leader, term, commit, voters, learners }) => ({ group, leader, term, commit, voters, learners }))
+    .map(({ group, role, leader, term, commit, voters, learners }) => {
+      return { group, leader, term, commit, voters, learners, isSaidByLeader: role === 'leader' }
+    })
 }
 
 function isBetter(some: MetaGroupStatus, other: MetaGroupStatus): boolean {

@@ -10,6 +10,9 @@ const SEEDS = 20
 const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [1, 'a retained message in flight keeps RETAIN when it is sent again to the watcher'],
   [5, 'a retained message in flight keeps RETAIN when it is sent again to a client that was away'],
+  [41_002, 'a client of MQTT 3.1.1 that is closed for its PUBLISH has its will published, whatever it sent behind'],
+  [50_024, 'a clean start that was not answered has ended the session all the same'],
+  [50_033, 'the repetition of a publish whose first sending has expired is in no order with what came between'],
 ]
 
 /** With a shared group. Each of these seeds has found a mistake: of the node, of the simulator, or one that was made on purpose. */

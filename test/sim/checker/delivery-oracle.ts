@@ -235,10 +235,10 @@ export class DeliveryOracle implements ClientObserver {
     }
   }
 
-  /** First arrivals come in the order of sending [MQTT-4.6.0-5]. Of a repeated publish, the first may have been before the subscription. */
+  /** First arrivals come in the order of sending [MQTT-4.6.0-5]. Of a repeated publish, the first may have been before the subscription, or may have expired. */
   #checkOrder(client: string, delivered: DeliveredMessage, { message, repeats, wanted }: Tracked): void {
     if (message.delaySeconds !== undefined) return
-    if (repeats > 0 && !wanted.some((life) => life.client === client)) return
+    if (repeats > 0 && (this.#lifetimes.mayBeOver(message, this.#nowMs()) || !wanted.some((life) => life.client === client))) return
     const sequences = within(this.#sequences, client, () => new Map<string, number>())
     const flow = `${message.publisher} ${message.topic} ${message.qos} ${delivered.qos}`
     const before = sequences.get(flow) ?? -1

@@ -95,6 +95,40 @@ describe('ctl cluster add', () => {
   })
 })
 
+describe('ctl cluster, while nodes start', () => {
+  for (const { line, changes } of [
+    {
+      line: 'remove 3',
+      changes: ['addLearner 256 3', 'remove 256 3', 'addLearner 1 3', 'remove 1 3', 'no address 3'],
+    },
+    { line: 'add 4 h4:1', changes: ['address 4 h4:1', 'addLearner 1 4', 'addLearner 256 4'] },
+    { line: 'transfer 1', changes: ['transfer 1 to 1', 'transfer 256 to 1'] },
+  ])
+    it(`R34 ${line}: nothing is concluded from nodes that do not know the members yet, or are behind the leaders`, async () => {
+      const cluster = new FakeCluster([2, 1, 3])
+      for (const node of [2, 3]) cluster.down.add(node)
+      cluster.starting.add(1)
+      const clock = new WaitingClock()
+      clock.waits.push(() => {
+        cluster.starting.delete(1)
+        clock.waits.push(() => cluster.down.clear())
+      })
+      const { isDone, err } = await run(cluster, line, clock)
+      assert.ok(isDone, err)
+      assert.match(err, /group 1: it has no leader[\s\S]*group 1: node 2, its leader, has not answered/)
+      assert.deepEqual(cluster.changes, changes)
+    })
+
+  it('gives up when no leader is heard in time, and says so', async () => {
+    const cluster = new FakeCluster([2, 1])
+    cluster.down.add(2)
+    const { isDone, err } = await run(cluster, 'remove 3')
+    assert.ok(!isDone)
+    assert.match(err, /not done within .*group 1: node 2, its leader, has not answered/)
+    assert.deepEqual(cluster.changes, [])
+  })
+})
+
 describe('ctl cluster promote', () => {
   it('R34 a learner gets its vote once it has applied what was committed when it was asked for', async () => {
     const cluster = new FakeCluster([1, 2])

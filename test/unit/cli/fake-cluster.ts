@@ -45,6 +45,8 @@ export class FakeCluster implements ClusterAccess {
   readonly addresses = new Map<number, string>()
   readonly versions = new Map<number, number>()
   readonly down = new Set<number>()
+  /** Nodes that have just started: they answer, and know nothing of their groups. */
+  readonly starting = new Set<number>()
   /** Of a node in all its groups; else it has applied all. */
   readonly applied = new Map<number, number>()
   /** What the next changes fail with. */
@@ -74,7 +76,7 @@ export class FakeCluster implements ClusterAccess {
   admin(node: number): MetaAdminClient {
     return {
       status: () => this.#answer(node, () => this.groups.map((group) => this.#statusOf(node, group))),
-      members: () => this.#answer(node, () => this.#members()),
+      members: () => this.#answer(node, () => this.#members(node)),
       changeMembers: (group, change, whom) => this.#led(node, group, (of) => this.#change(of, change, whom)),
       transferLeadership: (group, to) =>
         this.#led(node, group, (of) => {
@@ -122,11 +124,13 @@ export class FakeCluster implements ClusterAccess {
   }
 
   #statusOf(node: number, { group, leader, voters, learners, commit }: FakeGroup): MetaGroupStatus {
+    if (this.starting.has(node)) return { group, role: 'follower', term: 0, leader: 0, commit: 0, applied: 0, voters: [], learners: [] }
     const applied = this.applied.get(node) ?? commit
     return { group, role: leader === node ? 'leader' : 'follower', term: 2, leader, commit, applied, voters, learners }
   }
 
-  #members(): MetaMembers {
+  #members(node: number): MetaMembers {
+    if (this.starting.has(node)) return { clusterVersion: 0, members: [] }
     const ids = [...new Set([...this.addresses.keys(), ...this.versions.keys()])].sort((a, b) => a - b)
     const members = ids.map((node) => ({ node, address: this.addresses.get(node) ?? '', programVersion: this.versions.get(node) ?? 0 }))
     return { clusterVersion: 1, members }

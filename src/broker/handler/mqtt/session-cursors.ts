@@ -58,7 +58,7 @@ export class SessionCursors {
     }
     const cursors: Cursor[] = []
     for (const log of logs) {
-      if (!durableLogs.has(log)) continue
+      if (!durableLogs.has(log) && !isGone(store, log)) continue
       const places = replays.placesIn(log)
       const cursor = { log, next: consumer.position(log), seen: store.extent(log).end, inFlight: inFlight.get(log) ?? [] }
       cursors.push(places.length === 0 ? cursor : { ...cursor, replays: places })
@@ -68,7 +68,7 @@ export class SessionCursors {
 
   /**
    * Takes up the places of an earlier connection, in the turn in which the subscriptions become live. A log that came while the client was away is read from its beginning. One
-   * of a single topic that has nothing new is not followed: what comes is live.
+   * of a single topic that has nothing new is not followed: what comes is live. One that is gone is read once more, for the session to be told what it lacks.
    */
   restore(cursors: readonly Cursor[], subscriptions: Iterable<Subscription>, concerned: ConcernedLogs): void {
     const { context, consumer } = this.#owner
@@ -81,8 +81,12 @@ export class SessionCursors {
       const isBehind = next < store.extent(log).end
       if (isBehind || store.describe(log)?.model === 'shared') consumer.restore(log, next, Math.max(cursor?.seen ?? next, next))
     }
+    for (const { log, next, seen } of cursors)
+      if (isGone(store, log) && next < store.extent(log).end) consumer.restore(log, next, Math.max(seen, next))
   }
 }
+
+const isGone = (store: Pick<BrokerContext['store'], 'describe'>, log: LogId): boolean => store.describe(log) === undefined
 
 /** The earliest beginning in each log of the subscriptions that it concerns. */
 function beginnings(subscriptions: Iterable<Subscription>, concerned: ConcernedLogs): ReadonlyMap<LogId, Position> {

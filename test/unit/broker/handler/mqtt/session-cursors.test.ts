@@ -113,6 +113,19 @@ test('of overlapping subscriptions the one that began first decides, and a curso
   assert.deepEqual(restored.at(-1), `${own}: 2, 2`)
 })
 
+test('Q20: what a session had not read of a log that was removed is read once more, to be told; then its place is saved', () => {
+  const { store, cursors, restored, saved } = setUp()
+  const [behind, read] = [store.create('a'), store.create('b')]
+  for (const log of [behind, read]) {
+    store.store(log, batchOf('t', ['1', '2', '3']))
+    store.remove(log)
+  }
+  cursors.restore([cursorOf(behind, 1), cursorOf(read, 3)], [], new ConcernedLogs(store))
+  assert.deepEqual(restored, [`${behind}: 1, 1`])
+  cursors.mark(behind)
+  assert.deepEqual(saved(), [behind])
+})
+
 test('a log of one topic with nothing new is not followed: what comes is live', async () => {
   const { store, cursors, restored } = setUp()
   const own = store.create('a')
