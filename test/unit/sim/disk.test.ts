@@ -156,6 +156,18 @@ describe('faults of the simulated disk', () => {
     assert.deepEqual(disk.crash(random, 'none').bytes('file'), sectors(1, 2), 'writing again makes it durable')
   })
 
+  it('what was injected and has not struck is taken back; that something else has struck is not forgotten by that', async () => {
+    const disk = new SimDisk()
+    const file = await disk.open('file', 'create')
+    disk.fail('sync')
+    assert.equal(disk.heal(), true)
+    await file.sync()
+    disk.fail('sync')
+    await assert.rejects(file.sync(), (error) => isPlatformError(error, ERROR_CODES.diskFailed))
+    disk.fail('sync')
+    assert.equal(disk.heal(), false)
+  })
+
   it('a full disk takes the part that fits and says so', async () => {
     const disk = new SimDisk({ capacityBytes: 1000 })
     const file = await disk.open('file', 'create')

@@ -28,6 +28,8 @@ export class GroupLog {
   readonly entries = new GroupEntries()
   hardState = HARD_STATE_NONE
   start = START_NONE
+  /** A frame has named it. Before, its first write is under way and may never be there. */
+  isWritten = false
   /** The write that last named this group: a batch names it once. */
   turn = 0
 
@@ -106,9 +108,10 @@ export class GroupTable {
     for (const group of this.#groups.keys()) if (!named.has(group)) this.#groups.delete(group)
   }
 
-  /** Writes that repeat the hard state and start of every group, by group id. */
+  /** Writes that repeat the hard state and start of every group, by group id. Not of one whose first write comes after them: if that is lost, there is no such group. */
   state(): readonly GroupWrite[] {
-    return this.#sorted().map(({ group, hardState, start }) => ({ group, entries: [], hardState, start }))
+    const written = this.#sorted().filter(({ isWritten }) => isWritten)
+    return written.map(({ group, hardState, start }) => ({ group, entries: [], hardState, start }))
   }
 
   /** The index of the segment that is written to, which is to be closed and whose last frame has the crc `chain`. */
@@ -204,6 +207,7 @@ export class GroupTable {
       return
     }
     const log = this.#obtain(group)
+    log.isWritten = true
     if (entryKindOf(kind) !== undefined) {
       const { entries } = log
       if (index <= entries.last) entries.truncateFrom(index)

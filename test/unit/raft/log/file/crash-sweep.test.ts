@@ -48,6 +48,9 @@ const HISTORY: readonly Step[] = [
   write(true, { group: 1, entries: [entry(10, 2, Buffer.alloc(1200, 3))] }, { group: 2, entries: [], dropped: true }),
   'reclaim',
   write(true, { group: 1, entries: entries(11, 11, 2) }),
+  // The first of a group goes into a new file, whose opening frame comes before it.
+  write(true, { group: 4, entries: [entry(1, 1, Buffer.alloc(1200, 2))], hardState: hardState(1, 1, 0), start: start(0, 0, [1]) }),
+  write(true, { group: 5, entries: [entry(1, 1, Buffer.alloc(1200, 1))], hardState: hardState(1, 1, 0), start: start(0, 0, [1]) }),
 ]
 
 const WRITES = HISTORY.filter((step) => typeof step !== 'string')
