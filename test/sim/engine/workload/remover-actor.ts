@@ -2,6 +2,7 @@
 // An operator who removes a topic now and then. What was acknowledged before must be gone for good when the engine says so.
 import { must } from '#base/assert'
 import type { SimRandom } from '../../random.ts'
+import type { LogChecker } from '../checker/log-checker.ts'
 import type { EngineProcess } from '../engine-node.ts'
 import { type ActorSurroundings, EngineActor } from './engine-actor.ts'
 
@@ -35,15 +36,18 @@ export class RemoverActor extends EngineActor {
     const topic = this.plan.drawTopic(this.random)
     const id = engine.logOf(storage, topic)
     const log = must(this.node.log(process, id), 'stripes are there for good')
-    const ownId = engine.logs().find((other) => other.storage === storage && other.topic === topic)?.id
-    const own = ownId === undefined ? undefined : this.node.log(process, ownId)
-    if (own !== undefined) own.mayVanish = true
     const { rules } = this.node
     const removal = rules.removalBegins(log, topic, this.node.nowMs)
     this.#asked = { process, giveUp: () => rules.removalEnds(removal, this.node.nowMs, 'doubtful') }
     // What the retained view may still lack is left: first everything that is there must be in it.
     const settled = storage === 'memory' ? Promise.resolve() : engine.retainedUpTo(id, engine.extent(id).end)
-    const call = settled.then(() => engine.removeTopic(storage, topic))
+    let own: LogChecker | undefined
+    const call = settled.then(() => {
+      const ownId = engine.logs().find((other) => other.storage === storage && other.topic === topic)?.id
+      own = ownId === undefined ? undefined : this.node.log(process, ownId)
+      if (own !== undefined) own.mayVanish = true
+      return engine.removeTopic(storage, topic)
+    })
     const end = (outcome: 'done' | 'nothing' | 'doubtful'): void => {
       this.#asked = undefined
       if (outcome === 'done') this.#removals++
