@@ -6,7 +6,7 @@ import type { PeerTransport } from '#base/port/peer-transport'
 import type { Ports } from '#base/port/ports'
 import { Broker } from '#broker'
 import type { RpcServer } from '#contract/client/rpc'
-import { type EngineMeta, EngineService, type EntryReader, type SegmentStore, topicLimits } from '#engine'
+import { type EngineMeta, EngineService, type EntryReader, NodeScrubber, type SegmentStore, topicLimits } from '#engine'
 import {
   ADMIN_SERVICE,
   type AddressBook,
@@ -99,7 +99,8 @@ function composeSharedMeta(ports: Ports, config: Config, host: RaftHost, { serve
   server.register(KV_SERVICE, kvRpcService(service.kv))
   server.register(ADMIN_SERVICE, new AdminService(groups.map(administered), service.members).rpcService())
   const members = (): readonly number[] => membersOf(metadata.group)
-  return [service, new MemberDirectory(ports, config, service, { book, transport, signal: metadata.signal, members })]
+  const directory = new MemberDirectory(ports, config, service, { book, transport, signal: metadata.signal, members })
+  return [service, directory, new NodeScrubber(ports, scrubbedPlaces(host, GROUP.log), config.engine.scrubRate)]
 }
 
 /** `voters`: the nodes that new groups begin on; this one alone when there are none. */

@@ -23,7 +23,7 @@ export const MQTT_PORT = 1883
 /** Virtual time that a healed node and its clients may go without coming closer to having kept every promise. */
 const STANDSTILL_MS_MAX = 120_000
 const MISSING_TOLD_MAX = 10
-/** What comes too much comes within this time after all is delivered. */
+/** What comes too much, and what nobody waits for, comes within this time after all is delivered and the last delayed message is due. */
 const AFTERMATH_MS = 8_000
 /** Longer than any stall of the network. */
 const READING_QUIET_MS = 8_000
@@ -116,7 +116,7 @@ export class Simulation {
     for (const actor of this.#actors) actor.settle()
     await this.#until('the node serves again', 60_000, () => this.#node.serving)
     await this.#keepPromises()
-    await this.world.runFor(AFTERMATH_MS)
+    await this.world.runFor(Math.max(0, this.#oracle.lastDueMs - this.world.nowMs) + AFTERMATH_MS)
   }
 
   /** Goes on as long as what is left becomes less: a slow client on a long way may take an hour. */

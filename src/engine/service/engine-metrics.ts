@@ -75,7 +75,9 @@ export interface DamageGauges {
 export function registerDamageGauges(metrics: Metrics, gauges: DamageGauges): void {
   metrics.gauge('robustmq_engine_damaged_ranges', 'Ranges of stored records found damaged, which are not served.', () => gauges.ranges())
   metrics.gauge('robustmq_engine_damaged_places', 'Places of log files and stored values found damaged.', () => gauges.places())
-  metrics.gauge('robustmq_engine_blocked_readers', 'Sessions that wait for a damaged record to be removed.', () => gauges.blocked())
+  metrics.gauge('robustmq_engine_blocked_readers', 'Sessions and shared groups that wait for a damaged record to be removed.', () =>
+    gauges.blocked(),
+  )
 }
 
 /** What it takes to find records, and what is found in memory. */

@@ -58,6 +58,7 @@ export class DeliveryOracle implements ClientObserver {
   readonly #sequences = new Map<string, Map<string, number>>()
   readonly #removedTopics = new Set<string>()
   #now = 0
+  #lastDueMs = 0
   #deliveries = 0
 
   constructor(server: ServerHistory, nowMs: () => number) {
@@ -204,9 +205,15 @@ export class DeliveryOracle implements ClientObserver {
     }
   }
 
+  /** When the last delayed message is due, as far as its sender knows: it may have come to the server later. */
+  get lastDueMs(): number {
+    return this.#lastDueMs
+  }
+
   #track(message: TestMessage, wanted: readonly SubscriptionLife[]): void {
     if (this.#messages.has(message.payload)) throw new SimFailure(`the workload sent ${message.payload} twice as a new message`)
     const dueMs = message.delaySeconds === undefined ? undefined : this.#nowMs() + message.delaySeconds * 1000 - CLOCK_MS
+    this.#lastDueMs = Math.max(this.#lastDueMs, dueMs ?? 0)
     this.#messages.set(message.payload, { message, outcome: 'unknown', repeats: 0, wanted, dueMs })
   }
 
@@ -238,7 +245,8 @@ export class DeliveryOracle implements ClientObserver {
   /** First arrivals come in the order of sending [MQTT-4.6.0-5]. Of a repeated publish, the first may have been before the subscription, or may have expired. */
   #checkOrder(client: string, delivered: DeliveredMessage, { message, repeats, wanted }: Tracked): void {
     if (message.delaySeconds !== undefined) return
-    if (repeats > 0 && (this.#lifetimes.mayBeOver(message, this.#nowMs()) || !wanted.some((life) => life.client === client))) return
+    const wasWanted = wanted.some((life) => life.client === client && !life.ended)
+    if (repeats > 0 && (!wasWanted || this.#lifetimes.mayBeOver(message, this.#nowMs()))) return
     const sequences = within(this.#sequences, client, () => new Map<string, number>())
     const flow = `${message.publisher} ${message.topic} ${message.qos} ${delivered.qos}`
     const before = sequences.get(flow) ?? -1

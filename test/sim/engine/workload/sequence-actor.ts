@@ -127,7 +127,8 @@ export class SequenceActor extends EngineActor {
     const done = (known: boolean): void => {
       if (!known && !item.releaseDoubtful && !item.log.mayVanish)
         item.log.fail('sequences', `it has forgotten the sequence of ${item.record}, which was not released`)
-      this.#items.delete(sequence)
+      // With the log the item may have gone, and the sequence may stand for another one by now.
+      if (this.#items.get(sequence) === item) this.#items.delete(sequence)
     }
     this.after(process, call, done, () => {
       item.releasing = undefined
