@@ -7,7 +7,7 @@ import type { AppliedSignal } from '../applied-signal.ts'
 import { decodeClusterVersion } from '../codec/cluster-version-codec.ts'
 import { nodeOfKey } from '../codec/key.ts'
 import { decodeNode } from '../codec/node-codec.ts'
-import { raiseClusterVersion, registerNode } from '../command/node-command.ts'
+import { type RegisterReply, raiseClusterVersion, registerNode } from '../command/node-command.ts'
 import { scanRange } from '../scan.ts'
 import type { GroupClient } from './group-client.ts'
 import type { VersionGate } from './version-gate.ts'
@@ -46,11 +46,15 @@ export class NodeService {
     this.#isInterrupted = true
   }
 
-  /** Tried until it is done or the service stops: a registration that was done twice skips a boot epoch, which harms nobody. */
+  /**
+   * Tried until it is done or the service stops: a registration that was done twice skips a boot epoch, which harms nobody. `nowMs` tells it from those of earlier lives, so
+   * that one of which no answer came in time is found: in a cluster that is slow for long, none may ever come in time.
+   */
   async register(node: number, nowMs: number): Promise<BrokerIdentity> {
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       try {
-        const reply = await this.#group.submit(registerNode(node, nowMs, this.#gate.programVersion))
+        const done = isFirst ? undefined : await this.#registered(node, nowMs)
+        const reply = done ?? (await this.#group.submit(registerNode(node, nowMs, this.#gate.programVersion)))
         this.#gate.raise(reply.clusterVersion)
         if (reply.clusterVersion < this.#gate.programVersion) await this.raiseClusterVersion()
         return { node, bootEpoch: reply.bootEpoch }
@@ -60,6 +64,16 @@ export class NodeService {
       if (this.#isInterrupted) throw new PlatformError(ERROR_CODES.stopping, 'the node stops before it has registered')
       await new Promise<void>((resolve) => this.#group.later(resolve))
     }
+  }
+
+  /** What is known here of a registration of this life that was done. */
+  async #registered(node: number, nowMs: number): Promise<RegisterReply | undefined> {
+    const { kv, keys } = this.#group
+    const stored = await kv.get(keys.node(node))
+    if (stored === undefined) return undefined
+    const { bootEpoch, registeredAtMs } = decodeNode(stored)
+    if (registeredAtMs !== nowMs) return undefined
+    return { bootEpoch, clusterVersion: decodeClusterVersion(await kv.get(keys.clusterVersion)) }
   }
 
   /** Proposes the lowest version that all members have announced, when it is above the one in force. For when a member has come, gone or restarted. */

@@ -9,6 +9,8 @@ export class FakeGroup implements Proposer {
   readonly entries: Entry[] = []
   /** Proposals fail with it instead of being committed. */
   refusal: PlatformError | undefined
+  /** What is proposed is committed, and its proposer is told this instead. */
+  answer: PlatformError | undefined
   leads = true
   /** While true, nothing is applied. */
   held = false
@@ -57,7 +59,10 @@ export class FakeGroup implements Proposer {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0)
       const replies = await this.#machine.apply(batch.map(({ entry }) => entry))
-      for (const [at, { entry, waiter }] of batch.entries()) waiter.committed(entry.index, replies[at])
+      for (const [at, { entry, waiter }] of batch.entries()) {
+        if (this.answer !== undefined) waiter.failed(this.answer)
+        else waiter.committed(entry.index, replies[at])
+      }
     }
   }
 }

@@ -16,6 +16,32 @@ const OLD: ProgramVersion = { version: 1, commandsSince: new Map() }
 const NEW: ProgramVersion = { version: 2, commandsSince: new Map([[COMMAND.transactKv, 2]]) }
 const put = (node: Awaited<ReturnType<typeof createMetaNode>>) => node.service.kv.put(Buffer.from('k'), Buffer.from('v'))
 
+describe('the registration of a node', () => {
+  it('is found when its answer does not come in time, and not repeated', async () => {
+    const node = await createMetaNode({ program: NEW })
+    await node.service.registerNode(1, NOW_MS)
+    const before = node.metadata.entries.length
+    node.metadata.answer = new PlatformError(ERROR_CODES.outcomeUnknown, 'no answer came in time')
+    const registering = node.service.registerNode(1, NOW_MS + 1)
+    await node.idle()
+    await new Promise((resolve) => setImmediate(resolve))
+    for (const { fire } of node.clock.timers.splice(0)) fire()
+    assert.deepEqual(await registering, { node: 1, bootEpoch: 2 })
+    assert.equal(node.metadata.entries.length, before + 1)
+  })
+
+  it('of an earlier life is none of this one', async () => {
+    const node = await createMetaNode({ program: NEW })
+    await node.service.registerNode(1, NOW_MS)
+    node.metadata.refusal = new PlatformError(ERROR_CODES.outcomeUnknown, 'no answer came in time')
+    const registering = node.service.registerNode(1, NOW_MS + 1)
+    await new Promise((resolve) => setImmediate(resolve))
+    node.metadata.refusal = undefined
+    for (const { fire } of node.clock.timers.splice(0)) fire()
+    assert.deepEqual(await registering, { node: 1, bootEpoch: 2 })
+  })
+})
+
 describe('R55: the cluster version', () => {
   it('holds back a command that a member does not know, and lets it go when all know it', async () => {
     const old = await createMetaNode({ program: OLD })
