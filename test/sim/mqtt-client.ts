@@ -79,7 +79,7 @@ export class MqttClient {
   /** The same, should this connection end before its CONNACK. */
   #serverSessionUnanswered: ServerSession = 'none'
   #cleanStart = true
-  /** A clean start was sent and not answered. */
+  /** A CONNECT that may have begun another session was sent and not answered. */
   #cleanStartOwed = false
   #will: Will | undefined
   #deathsSeen = 0
@@ -131,8 +131,8 @@ export class MqttClient {
   connect(cleanStart: boolean, will: Will | undefined): void {
     if (this.#state !== 'offline') this.drop('vanish')
     const { id, version, port, keepAliveSeconds } = this.options
-    // MQTT 3.1.1 has one flag: a session that is not to be kept begins clean, too [MQTT-3.1.2-6]. Who has sent a clean start has discarded its session
-    // [MQTT-3.1.2-4], whether or not it was answered: what the server has kept, or made of it, does not fit any more.
+    // MQTT 3.1.1 has one flag: a session that is not to be kept begins clean, too [MQTT-3.1.2-6]. After a CONNECT without an answer the session of the server may be
+    // another than that of which this client knows what is in flight; that it is present would not tell.
     this.#cleanStart = cleanStart || this.#cleanStartOwed || (version === 4 && !this.persistent)
     this.#will = will
     this.#serverSessionUnanswered = this.#serverSession
@@ -220,7 +220,7 @@ export class MqttClient {
     }
     if (version === 5) packet.properties = { sessionExpiryInterval: sessionExpirySeconds, receiveMaximum, topicAliasMaximum }
     this.#connectingSinceMs = this.#world.nowMs
-    this.#cleanStartOwed = this.#cleanStart
+    this.#cleanStartOwed = this.#cleanStart || this.#serverSession !== 'there' || this.#mayHaveExpired()
     this.#observer.connectSent(id)
     if (will !== undefined) {
       const { topic, payload, qos, retain } = will.message

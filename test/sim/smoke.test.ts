@@ -12,6 +12,8 @@ const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [5, 'a retained message in flight keeps RETAIN when it is sent again to a client that was away'],
   [41_002, 'a client of MQTT 3.1.1 that is closed for its PUBLISH has its will published, whatever it sent behind'],
   [50_024, 'a clean start that was not answered has ended the session all the same'],
+  [80_639, 'what passed at QoS 0 while a subscription was raised does not come when the client is back'],
+  [80_936, 'a session that expired before a CONNECT that was not answered is not the one that is found later'],
   [50_033, 'the repetition of a publish whose first sending has expired is in no order with what came between'],
 ]
 

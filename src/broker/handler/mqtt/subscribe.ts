@@ -3,7 +3,7 @@
 // subscriptions of a session that outlives its connection are committed (Q16).
 import type { LogId } from '#contract/client/engine-client'
 import type { Session, Subscription } from '#contract/record/session'
-import { ConcernedLogs } from '../../message/concerned-logs.ts'
+import { beginIn, ConcernedLogs } from '../../message/concerned-logs.ts'
 import { type ReplayStart, replayStarts } from '../../message/replay.ts'
 import { RetainedFeed } from '../../message/retained-feed.ts'
 import { isShared, parseShared } from '../../message/share-filter.ts'
@@ -62,6 +62,9 @@ export async function handleSubscribe(
     return
   }
   const feeds = activateSubscriptions(session, prepared)
+  // What went by at QoS 0 while they were raised must not be owed when the client comes back.
+  const begunLater = prepared.granted.flatMap(({ subscription }) => begunLaterThan(session, subscription) ?? [])
+  if (begunLater.length > 0) await commit(session, begunLater)
   // The places of an earlier replay of the same filter must not be found again.
   const replays = prepared.granted.some(({ subscription }) => subscription.replay === true)
   if (session.persistent && replays) await session.context.saver.saveNow(session)
@@ -108,16 +111,24 @@ export async function prepareSubscriptions(
     }
     reasonCodes.push(grant?.subscription.qos ?? (refusal || REASON.quotaExceeded))
   }
-  if (session.persistent && granted.length > 0) {
-    const { tenant, clientId } = session.record
-    const written = await context.meta.subscribe(
-      { tenant, clientId },
-      session.epoch,
-      granted.map(({ subscription }) => storedForm(context.durableLogs, subscription)),
-    )
-    if (written.kind === 'fenced') session.link.takenOver()
-  }
+  const subscriptions = granted.map(({ subscription }) => subscription)
+  if (subscriptions.length > 0) await commit(session, subscriptions)
   return { granted, concerned, reasonCodes, rulesVersion }
+}
+
+/** Into meta, if the session is to be there when the client comes back. */
+async function commit({ context, record, epoch, persistent, link }: SessionCore, subscriptions: readonly Subscription[]): Promise<void> {
+  if (!persistent) return
+  const { tenant, clientId } = record
+  const stored = subscriptions.map((subscription) => storedForm(context.durableLogs, subscription))
+  const written = await context.meta.subscribe({ tenant, clientId }, epoch, stored)
+  if (written.kind === 'fenced') link.takenOver()
+}
+
+/** The live form of a subscription that has begun in some log after what was committed; undefined when it has not, or has gone. */
+function begunLaterThan({ subscriptions }: SessionCore, { filter, since }: Subscription): Subscription | undefined {
+  const live = subscriptions.get(filter)
+  return live?.since.some(({ log, position }) => position > beginIn(since, log)) === true ? live : undefined
 }
 
 /** Makes the subscriptions live. Returns the feeds of retained messages that they are owed, which begin when the client has been told. */
@@ -213,7 +224,7 @@ function activate(session: SessionCore, granted: Granted, concerned: ConcernedLo
   context.table.add(session, live)
   for (const log of logs) if (context.durableLogs.has(log) && context.store.describe(log)?.model === 'shared') session.consumer.follow(log)
   if (!context.config.retainAvailable || request.retainHandling === 2 || (request.retainHandling === 1 && !isNew)) return undefined
-  return feedFor(session, subscription, logs)
+  return feedFor(session, live, logs)
 }
 
 /** A subscription at QoS 0 goes on being served while it is replaced. What has passed until now is not owed again at a higher QoS. */

@@ -17,6 +17,16 @@ const NEW: ProgramVersion = { version: 2, commandsSince: new Map([[COMMAND.trans
 const put = (node: Awaited<ReturnType<typeof createMetaNode>>) => node.service.kv.put(Buffer.from('k'), Buffer.from('v'))
 
 describe('the registration of a node', () => {
+  it('is tried until there is a leader', async () => {
+    const { service, metadata, clock } = await createMetaNode()
+    metadata.refusal = new PlatformError(ERROR_CODES.outcomeUnknown, 'perhaps')
+    const registered = service.registerNode(1, NOW_MS)
+    await new Promise((resolve) => setImmediate(resolve))
+    metadata.refusal = undefined
+    clock.timers.at(-1)?.fire()
+    assert.deepEqual(await registered, { node: 1, bootEpoch: 1 })
+  })
+
   it('is found when its answer does not come in time, and not repeated', async () => {
     const node = await createMetaNode({ program: NEW })
     await node.service.registerNode(1, NOW_MS)
@@ -106,17 +116,5 @@ describe('R55: a raise of the cluster version', () => {
     ]
     const [replies] = (await machine.apply([normalEntry(1, encodeEntry(commands))])) as [unknown[]]
     assert.deepEqual(replies.slice(2), [1, 1, 2, 2, 3])
-  })
-})
-
-describe('the registration of a node', () => {
-  it('is tried until there is a leader', async () => {
-    const { service, metadata, clock } = await createMetaNode()
-    metadata.refusal = new PlatformError(ERROR_CODES.outcomeUnknown, 'perhaps')
-    const registered = service.registerNode(1, NOW_MS)
-    await new Promise((resolve) => setImmediate(resolve))
-    metadata.refusal = undefined
-    clock.timers.at(-1)?.fire()
-    assert.deepEqual(await registered, { node: 1, bootEpoch: 1 })
   })
 })
