@@ -101,10 +101,7 @@ export class Publisher {
     const isRetained = (attributes & ATTRIBUTE.retain) !== 0 || (this.#diverted.size > 0 && this.#diverted.has(shard))
     const log = isRetained ? shard.retained : usual
     const lane = this.#lanes[log] ?? this.#newLane(log)
-    if (log !== usual) {
-      lane.diverted.push(shard)
-      this.#diverted.set(shard, (this.#diverted.get(shard) ?? 0) + 1)
-    }
+    if (log !== usual) this.#divert(shard, lane, usual)
     let topic = lane.builder.topic(shard.topic)
     if (topic < 0) {
       this.#append(lane)
@@ -197,6 +194,15 @@ export class Publisher {
       if (!lane.queued && lane.builder.recordCount > 0) this.#append(lane)
       else if (isRemoved && lane.appends === 0 && !lane.queued) this.#lanes[lane.log] = undefined
     })
+  }
+
+  /** Nor may it overtake what came before: that leaves now. A log in memory is done with it before a durable one has synced anything. */
+  #divert(shard: Shard, lane: Lane, usual: LogId): void {
+    const count = this.#diverted.get(shard) ?? 0
+    const before = this.#lanes[usual]
+    if (count === 0 && before !== undefined && before.builder.recordCount > 0) this.#append(before)
+    lane.diverted.push(shard)
+    this.#diverted.set(shard, count + 1)
   }
 
   #settleDiverted(shard: Shard): void {

@@ -98,6 +98,22 @@ test('Q1 nobody is told before the append is done, and everybody is told what be
   assert.equal(publisher.pendingBytes, 0)
 })
 
+test('Q18 a retained message does not overtake what came before it to the other log', () => {
+  const { store, publish, endTurn } = setUp()
+  for (const text of ['a', 'b', 'c']) publish(text, { qos: 1 })
+  publish('d', { qos: 0 })
+  publish('e', { qos: 0, retain: true })
+  publish('f', { qos: 0, retain: true })
+  endTurn()
+  assert.deepEqual(
+    store.appends.map(({ log, batch }) => [log, payloads(batch)]),
+    [
+      [PASSING, ['d']],
+      [DURABLE, ['a', 'b', 'c', 'e', 'f']],
+    ],
+  )
+})
+
 test('Q18 what follows a retained message goes to the same log until that is stored: nothing overtakes it', () => {
   const { store, publish, endTurn } = setUp()
   publish('retained', { qos: 0, retain: true })
