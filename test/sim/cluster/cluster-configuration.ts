@@ -82,15 +82,18 @@ export interface ClusterConfiguration {
   readonly faults: FaultPeriods
 }
 
+const SLOW_SYNC_MS = 30
+
 export function drawClusterConfiguration(random: SimRandom): ClusterConfiguration {
   const faulty = random.chance(0.75)
   const faults = faulty ? drawFaults(random.stream('faults')) : {}
-  const host = drawHost(random.stream('host'))
+  const machine = drawMachine(random.stream('machine'), faulty)
+  const host = bounded(drawHost(random.stream('host')), machine)
   const electionMs = host.tickMs * host.timing.electionTicks
   return {
     voters: random.stream('voters').pick([1, 2, 3, 3, 3, 3, 3, 5, 5, 7]),
     host,
-    machine: drawMachine(random.stream('machine'), faulty),
+    machine,
     peers: drawPeers(random.stream('peers'), faults, electionMs),
     driftMax: 'clockDrift' in faults ? random.stream('drift').pick([0.001, 0.05, 0.2]) : 0,
     turnMsMax: random.stream('turns').pick([0, 0.2, 1, 5]),
@@ -126,11 +129,16 @@ function drawHost(random: SimRandom): HostSettings {
   }
 }
 
+/** Behind megabytes that clients have given up, a disk that syncs for each entry and is slow at it gets to nothing in bounded time. */
+function bounded(host: HostSettings, { disk }: MachineConditions): HostSettings {
+  return host.writeBytesMax === 1 && disk.syncDelayMs >= SLOW_SYNC_MS ? { ...host, uncommittedBytesMax: 1024 } : host
+}
+
 function drawMachine(random: SimRandom, faulty: boolean): MachineConditions {
   const slow = faulty && random.chance(0.2)
   return {
     kv: { delayMs: random.pick([0.02, 0.1, 0.5]), syncDelayMs: slow ? 50 : random.pick([0.5, 2, 5]) },
-    disk: { delayMs: random.pick([0.02, 0.1, 0.5]), syncDelayMs: slow ? 30 : random.pick([0.5, 2, 5]) },
+    disk: { delayMs: random.pick([0.02, 0.1, 0.5]), syncDelayMs: slow ? SLOW_SYNC_MS : random.pick([0.5, 2, 5]) },
   }
 }
 

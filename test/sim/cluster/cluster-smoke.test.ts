@@ -15,6 +15,7 @@ const FOUND: readonly (readonly [seed: number, what: string])[] = [
   [34, 'a command that the transport repeats is done once, and its answer is that of the first'],
   [86, 'a ruined voter is replaced once faults are over, whatever the operator had planned'],
   [198, 'a voter that was alone ticks again when it is given company'],
+  [90_029, 'a membership is settled on disks that sync for each entry, whatever clients ask for'],
 ]
 
 const run = async (seed: number): Promise<void> => {
