@@ -228,6 +228,7 @@ export class RaftCore {
   /** To be called for each committed entry of kind 'conf', in order, before `appliedTo` of it. Returns the configuration from now on. */
   applyConf(entry: Entry): ConfState {
     this.#membership.apply(entry)
+    this.#persisted.changedMembership(entry.index)
     this.#keepTrailing()
     if (this.role === 'leader' && !this.#leadership.membersChanged()) this.#resign()
     return this.conf

@@ -130,9 +130,11 @@ function drawHost(random: SimRandom): HostSettings {
 }
 
 /** Behind megabytes that clients have given up, a disk that syncs for each entry and is slow at it gets to nothing in bounded time. */
-function bounded(host: HostSettings, { disk }: MachineConditions): HostSettings {
-  return host.writeBytesMax === 1 && disk.syncDelayMs >= SLOW_SYNC_MS ? { ...host, uncommittedBytesMax: 1024 } : host
+function bounded(host: HostSettings, machine: MachineConditions): HostSettings {
+  return host.writeBytesMax === 1 && isSlow(machine) ? { ...host, uncommittedBytesMax: 1024 } : host
 }
+
+export const isSlow = ({ disk }: MachineConditions): boolean => disk.syncDelayMs >= SLOW_SYNC_MS
 
 function drawMachine(random: SimRandom, faulty: boolean): MachineConditions {
   const slow = faulty && random.chance(0.2)

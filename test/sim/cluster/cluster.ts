@@ -156,8 +156,15 @@ export class Cluster {
   canSpare(node: RegisterNode): boolean {
     const conf = this.conf()
     if (conf === undefined || this.membershipOpen || conf.outgoing.length > 0) return false
-    const sound = conf.voters.filter((id) => id !== node.id && this.#nodes.get(id)?.sound)
+    const sound = conf.voters.filter((id) => id !== node.id && this.#nodes.get(id)?.sound && this.knows(id, conf))
     return isQuorum(conf, new Set(sound))
+  }
+
+  /** Whether a node runs with that membership. One that does not know of the last change still needs the voters of before. */
+  knows(id: NodeId, conf: ConfState): boolean {
+    const node = this.#nodes.get(id)
+    const status = node === undefined || node.ruined ? undefined : this.statusOf(node)
+    return status !== undefined && JSON.stringify(status.conf) === JSON.stringify(conf)
   }
 
   /** Everything that was done to the nodes and the ways between them is undone. */

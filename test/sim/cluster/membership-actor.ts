@@ -61,7 +61,7 @@ export class MembershipActor {
   get settled(): boolean {
     const { conf, commit } = this.#view() ?? {}
     if (conf === undefined || this.#cluster.membershipOpen || commit !== this.#cluster.checker.commit) return false
-    return conf.outgoing.length === 0 && this.#members(conf).every((id) => this.#knows(id, conf))
+    return conf.outgoing.length === 0 && this.#members(conf).every((id) => this.#cluster.knows(id, conf))
   }
 
   #view(): { readonly leader: RegisterNode; readonly conf: ConfState; readonly commit: number } | undefined {
@@ -205,12 +205,6 @@ export class MembershipActor {
     for (const { id } of this.#cluster.nodes()) {
       if (!members.has(id) && id !== this.#spare?.id && !this.#cluster.isRetired(id)) this.#cluster.retire(id)
     }
-  }
-
-  #knows(id: NodeId, conf: ConfState): boolean {
-    const node = this.#cluster.node(id)
-    const status = node === undefined || node.ruined ? undefined : this.#cluster.statusOf(node)
-    return status !== undefined && JSON.stringify(status.conf) === JSON.stringify(conf)
   }
 
   #isCaughtUp(id: NodeId): boolean {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a seed draws for a cluster that shares metadata: the machines, ways and faults of any cluster, and how clients reach it.
 import type { SimRandom } from '../../random.ts'
-import { type ClusterConfiguration, drawClusterConfiguration } from '../cluster-configuration.ts'
+import { type ClusterConfiguration, drawClusterConfiguration, isSlow } from '../cluster-configuration.ts'
 import type { RpcConditions } from './rpc-conditions.ts'
 
 export interface MetaWorkload {
@@ -40,12 +40,22 @@ const UNCOMMITTED_BYTES_MIN = 1 << 17
 const ELECTION_TICKS_MIN = 10
 /** A sync may take so many times as long as it does on average, and an election must not come of that (R16). */
 const SYNC_TAIL = 10
+/** Where the log holds fewer of the largest entries, followers that are a little behind are sent one snapshot after the other, and nothing gets done. */
+const WAL_ENTRIES_MIN = 16
+/** On slow disks. With a sync for each entry they do fewer than brokers ask for, so that soon nothing is answered in time. */
+const WRITE_BYTES_MIN = 1 << 16
 /** A broker comes no sooner than after so many syncs: slow disks would not get done with what is asked of them, and answer nobody in time. */
 const VISIT_SYNCS_MIN = 20
 
 export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
   const drawn = drawClusterConfiguration(random)
-  const host = { ...drawn.host, uncommittedBytesMax: Math.max(drawn.host.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN) }
+  const workload = drawWorkload(random.stream('meta workload'))
+  const host = {
+    ...drawn.host,
+    uncommittedBytesMax: Math.max(drawn.host.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN),
+    walBytesMax: Math.max(drawn.host.walBytesMax, WAL_ENTRIES_MIN * workload.paddingMax),
+    writeBytesMax: isSlow(drawn.machine) ? Math.max(drawn.host.writeBytesMax, WRITE_BYTES_MIN) : drawn.host.writeBytesMax,
+  }
   const syncTicks = Math.ceil((SYNC_TAIL * drawn.machine.disk.syncDelayMs) / host.tickMs)
   const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN, syncTicks)
   return {
@@ -53,7 +63,7 @@ export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
     voters: random.stream('members').pick([2, 3, 3, 3, 3, 5]),
     host: { ...host, timing: { ...host.timing, electionTicks } },
     rpc: drawRpc(random.stream('rpc'), Object.keys(drawn.faults).length > 0),
-    workload: drawWorkload(random.stream('meta workload')),
+    workload,
     sessions: drawSessions(random.stream('sessions'), VISIT_SYNCS_MIN * drawn.machine.disk.syncDelayMs),
   }
 }
