@@ -26,7 +26,7 @@ export interface SnapshotGroup {
   snapshotDone(to: NodeId, index: LogIndex | undefined): void
   /** Whether a snapshot like this is of any use here. */
   wouldInstall(offer: SnapshotOffer): boolean
-  /** The snapshot is on this disk. Resolves when it is installed, or turned out to be superfluous. */
+  /** The snapshot is on this disk, or would not be installed. The leader is answered. Resolves when it is installed, or turned out to be superfluous. */
   offered(offer: SnapshotOffer): Promise<void>
 }
 
@@ -74,7 +74,11 @@ export class SnapshotExchange {
     const { group: id, offer } = decodeSnapshotHeader(headerBytes, from, this.#nodeId)
     const group = this.#group(id)
     if (group === undefined) throw new Error(`group ${id} is not on this node`)
-    if (!group.wouldInstall(offer)) throw new Error('the snapshot is not needed')
+    if (!group.wouldInstall(offer)) {
+      // The group says how much it has. A leader that did not know would offer this again and again, and never what follows.
+      await group.offered(offer)
+      throw new Error('the snapshot is not needed')
+    }
     if (this.#receiving.has(id) || this.#receiving.size >= RECEIVES_MAX) throw new Error('too many snapshots at once')
     this.#receiving.add(id)
     try {

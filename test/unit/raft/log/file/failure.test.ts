@@ -119,6 +119,25 @@ describe('a log whose disk is full', () => {
     assert.equal(await dump(next), modelOf(1))
   })
 
+  it('R45: the same holds when the last sector begins in the table of records', async () => {
+    const disk = new SimDisk()
+    const store = await opened(disk)
+    const path = disk.paths()[0] as string
+    const frameBytes = 76
+    const first = batchOf(1, 960 - frameBytes - disk.bytes(path).length)
+    await store.write(first, SYNC)
+    await store.write(batchOf(2, 0), SYNC)
+    const bytes = disk.bytes(path)
+    assert.equal(bytes.length, 960 + frameBytes)
+    const lost = [...bytes.subarray(1024)].flatMap((byte, at) => (byte === 0 ? [] : [[1024 + at, byte]]))
+    assert.deepEqual(lost, [[1027, 2]], 'the last byte of the index is all there is of that sector')
+    const next = disk.kill()
+    next.damage(path, 1027, 2)
+    const model = new LogModel()
+    model.write(first)
+    assert.equal(await dump(next), model.dump())
+  })
+
   it('no file is begun that may not be finished: nothing is half-written', async () => {
     const disk = new SimDisk({ capacityBytes: 10_000 })
     const options = { ...OPTIONS, freeBytesMin: 8500 }
