@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a seed draws for a cluster that shares metadata: the machines, ways and faults of any cluster, and how clients reach it.
 import type { SimRandom } from '../../random.ts'
-import { type ClusterConfiguration, drawClusterConfiguration, isSlow } from '../cluster-configuration.ts'
+import { type ClusterConfiguration, drawClusterConfiguration, type HostSettings, isSlow } from '../cluster-configuration.ts'
 import type { RpcConditions } from './rpc-conditions.ts'
 
 export interface MetaWorkload {
@@ -42,6 +42,8 @@ const ELECTION_TICKS_MIN = 10
 const SYNC_TAIL = 10
 /** Where the log holds fewer of the largest entries, followers that are a little behind are sent one snapshot after the other, and nothing gets done. */
 const WAL_ENTRIES_MIN = 16
+/** Where one message is under way at a time. With one entry in each, fewer are replicated than brokers ask for. */
+const MESSAGE_BYTES_MIN = 4096
 /** On slow disks. With a sync for each entry they do fewer than brokers ask for, so that soon nothing is answered in time. */
 const WRITE_BYTES_MIN = 1 << 16
 /** A broker comes no sooner than after so many syncs: slow disks would not get done with what is asked of them, and answer nobody in time. */
@@ -50,12 +52,7 @@ const VISIT_SYNCS_MIN = 20
 export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
   const drawn = drawClusterConfiguration(random)
   const workload = drawWorkload(random.stream('meta workload'))
-  const host = {
-    ...drawn.host,
-    uncommittedBytesMax: Math.max(drawn.host.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN),
-    walBytesMax: Math.max(drawn.host.walBytesMax, WAL_ENTRIES_MIN * workload.paddingMax),
-    writeBytesMax: isSlow(drawn.machine) ? Math.max(drawn.host.writeBytesMax, WRITE_BYTES_MIN) : drawn.host.writeBytesMax,
-  }
+  const host = relieved(drawn, workload.paddingMax)
   const syncTicks = Math.ceil((SYNC_TAIL * drawn.machine.disk.syncDelayMs) / host.tickMs)
   const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN, syncTicks)
   return {
@@ -66,6 +63,18 @@ export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
     workload,
     sessions: drawSessions(random.stream('sessions'), VISIT_SYNCS_MIN * drawn.machine.disk.syncDelayMs),
   }
+}
+
+/** The settings with which what is asked for is done in time. */
+function relieved({ host: drawn, machine }: ClusterConfiguration, paddingMax: number): HostSettings {
+  const host = { ...drawn, uncommittedBytesMax: Math.max(drawn.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN) }
+  if (drawn.inflightMessagesMax === 1 || drawn.inflightBytesMax < MESSAGE_BYTES_MIN)
+    host.messageBytesMax = Math.max(drawn.messageBytesMax, MESSAGE_BYTES_MIN)
+  if (isSlow(machine)) {
+    host.walBytesMax = Math.max(drawn.walBytesMax, WAL_ENTRIES_MIN * paddingMax)
+    host.writeBytesMax = Math.max(drawn.writeBytesMax, WRITE_BYTES_MIN)
+  }
+  return host
 }
 
 function drawRpc(random: SimRandom, faulty: boolean): RpcConditions {
