@@ -118,15 +118,4 @@ export const META_MUTANTS: readonly Mutant[] = [
     seedFirst: 1,
     seedsMax: 60,
   },
-  {
-    name: 'state-is-read-while-a-snapshot-replaces-it',
-    rule: 'R41',
-    file: 'src/meta/machine/mux.js',
-    from: 'this.#signal.beginReplacement();',
-    to: '',
-    hunt: 'meta',
-    expected: EXPECTED,
-    seedFirst: 758,
-    seedsMax: 400,
-  },
 ]
