@@ -229,7 +229,7 @@ export class ClusterSimulation {
   }
 
   #until(what: string, holds: () => boolean): Promise<void> {
-    return waitUntil(this.world, this.configuration, what, holds, () => this.#cluster.describe())
+    return waitUntil(this.world, this.configuration.host, what, holds, () => this.#cluster.describe())
   }
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting for what must happen in bounded virtual time, in whatever phase of a run of a cluster.
 import { SimFailure, type World } from '../world.ts'
-import type { ClusterConfiguration, HostSettings } from './cluster-configuration.ts'
+import type { HostSettings } from './cluster-configuration.ts'
 
-/** In election timeouts, and in syncs of a log and its state one after the other: a healed majority must have served every client again by then. */
+/** In election timeouts: a healed majority must have served every client again by then. */
 const SERVED_ELECTIONS_MAX = 100
-const SERVED_SYNCS_MAX = 1000
 const SERVED_MS_MIN = 60_000
 const POLL_MS = 50
 
@@ -19,12 +18,11 @@ export const electionMsOf = ({ tickMs, timing }: HostSettings): number => tickMs
 /** Runs the world until `holds`. Throws when that takes longer than it may, with what `describe` tells. */
 export async function waitUntil(
   world: World,
-  { host, machine }: Pick<ClusterConfiguration, 'host' | 'machine'>,
+  host: HostSettings,
   what: string,
   holds: () => boolean,
   describe: () => string,
 ): Promise<void> {
-  const syncMs = machine.disk.syncDelayMs + machine.kv.syncDelayMs
-  const limitMs = SERVED_MS_MIN + SERVED_ELECTIONS_MAX * electionMsOf(host) + SERVED_SYNCS_MAX * syncMs
+  const limitMs = SERVED_MS_MIN + SERVED_ELECTIONS_MAX * electionMsOf(host)
   if (!(await world.reaches(limitMs, POLL_MS, holds))) throw new LivenessBroken(`not within ${limitMs} ms: ${what}\n  ${describe()}`)
 }

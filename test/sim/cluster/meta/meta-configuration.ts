@@ -40,8 +40,6 @@ const UNCOMMITTED_BYTES_MIN = 1 << 17
 const ELECTION_TICKS_MIN = 10
 /** A sync may take so many times as long as it does on average, and an election must not come of that (R16). */
 const SYNC_TAIL = 10
-/** Where the log holds fewer of the largest entries, followers that are a little behind are sent one snapshot after the other, and nothing gets done. */
-const WAL_ENTRIES_MIN = 16
 /** Where one message is under way at a time. With one entry in each, fewer are replicated than brokers ask for. */
 const MESSAGE_BYTES_MIN = 4096
 /** On slow disks. With a sync for each entry they do fewer than brokers ask for, so that soon nothing is answered in time. */
@@ -51,8 +49,7 @@ const VISIT_SYNCS_MIN = 20
 
 export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
   const drawn = drawClusterConfiguration(random)
-  const workload = drawWorkload(random.stream('meta workload'))
-  const host = relieved(drawn, workload.paddingMax)
+  const host = relieved(drawn)
   const syncTicks = Math.ceil((SYNC_TAIL * drawn.machine.disk.syncDelayMs) / host.tickMs)
   const electionTicks = Math.max(host.timing.electionTicks, ELECTION_TICKS_MIN, syncTicks)
   return {
@@ -60,20 +57,17 @@ export function drawMetaConfiguration(random: SimRandom): MetaConfiguration {
     voters: random.stream('members').pick([2, 3, 3, 3, 3, 5]),
     host: { ...host, timing: { ...host.timing, electionTicks } },
     rpc: drawRpc(random.stream('rpc'), Object.keys(drawn.faults).length > 0),
-    workload,
+    workload: drawWorkload(random.stream('meta workload')),
     sessions: drawSessions(random.stream('sessions'), VISIT_SYNCS_MIN * drawn.machine.disk.syncDelayMs),
   }
 }
 
 /** The settings with which what is asked for is done in time. */
-function relieved({ host: drawn, machine }: ClusterConfiguration, paddingMax: number): HostSettings {
+function relieved({ host: drawn, machine }: ClusterConfiguration): HostSettings {
   const host = { ...drawn, uncommittedBytesMax: Math.max(drawn.uncommittedBytesMax, UNCOMMITTED_BYTES_MIN) }
   if (drawn.inflightMessagesMax === 1 || drawn.inflightBytesMax < MESSAGE_BYTES_MIN)
     host.messageBytesMax = Math.max(drawn.messageBytesMax, MESSAGE_BYTES_MIN)
-  if (isSlow(machine)) {
-    host.walBytesMax = Math.max(drawn.walBytesMax, WAL_ENTRIES_MIN * paddingMax)
-    host.writeBytesMax = Math.max(drawn.writeBytesMax, WRITE_BYTES_MIN)
-  }
+  if (isSlow(machine)) host.writeBytesMax = Math.max(drawn.writeBytesMax, WRITE_BYTES_MIN)
   return host
 }
 

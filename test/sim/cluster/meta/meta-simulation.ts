@@ -179,6 +179,6 @@ export class MetaSimulation {
   }
 
   #until(what: string, holds: () => boolean): Promise<void> {
-    return waitUntil(this.world, this.configuration, what, holds, () => this.#cluster.describe())
+    return waitUntil(this.world, this.configuration.host, what, holds, () => this.#cluster.describe())
   }
 }
