@@ -40,8 +40,8 @@ const UNCOMMITTED_BYTES_MIN = 1 << 17
 const ELECTION_TICKS_MIN = 10
 /** A sync may take so many times as long as it does on average, and an election must not come of that (R16). */
 const SYNC_TAIL = 10
-/** Where one message is under way at a time. With one entry in each, fewer are replicated than brokers ask for. */
-const MESSAGE_BYTES_MIN = 4096
+/** Where one message is under way at a time. With one entry in each, fewer are replicated than brokers ask for: several of the largest must fit. */
+const MESSAGE_BYTES_MIN = 1 << 16
 /** On slow disks. With a sync for each entry they do fewer than brokers ask for, so that soon nothing is answered in time. */
 const WRITE_BYTES_MIN = 1 << 16
 /** A broker comes no sooner than after so many syncs: slow disks would not get done with what is asked of them, and answer nobody in time. */
